@@ -1,0 +1,370 @@
+//! The books: counters that balance after any death.
+//!
+//! For each group, `published = delivered + dropped + pending + held` at any moment. A counter that
+//! is bumped after its edge is wrong when the process dies in between. So each participant writes
+//! down what it is about to do before a counted edge: the edge, the slot, and what the counters
+//! will be. Whoever cleans up after it looks in the claim word whether the edge happened, and then
+//! copies the counters, or doesn't. A line of counters has one writer: the owner of the id.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use crate::claim::{GROUPS, Word};
+use crate::layout::COUNTERS;
+use crate::ring::Ring;
+use crate::{RingError, Seq};
+
+/// What a group's counters count. The numbers are part of the layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counter {
+    Published,
+    Delivered,
+    Dropped(DropReason),
+}
+
+/// Why a frame that was published to a group was not delivered to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// A producer had no free slot and overwrote it (drop-oldest).
+    Overrun,
+    /// It was older than the consumer's maximum age.
+    Aged,
+    /// It killed too many of its consumers (drop-oldest).
+    Poison,
+    /// The group left, or was forgotten.
+    Left,
+    /// It came after its turn had been given up.
+    Late,
+    /// It had been delivered before: a copy made when a worker died late.
+    Duplicate,
+    /// The consumer's output did not take it.
+    Unsent,
+}
+
+impl DropReason {
+    /// Every reason, in the order of the counters.
+    pub const ALL: [Self; 7] = [
+        Self::Overrun,
+        Self::Aged,
+        Self::Poison,
+        Self::Left,
+        Self::Late,
+        Self::Duplicate,
+        Self::Unsent,
+    ];
+
+    /// The reason's name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Overrun => "overrun",
+            Self::Aged => "aged",
+            Self::Poison => "poison",
+            Self::Left => "left",
+            Self::Late => "late",
+            Self::Duplicate => "duplicate",
+            Self::Unsent => "unsent",
+        }
+    }
+}
+
+impl Counter {
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Published => 0,
+            Self::Delivered => 1,
+            Self::Dropped(DropReason::Overrun) => 2,
+            Self::Dropped(DropReason::Aged) => 3,
+            Self::Dropped(DropReason::Poison) => 4,
+            Self::Dropped(DropReason::Left) => 5,
+            Self::Dropped(DropReason::Late) => 6,
+            Self::Dropped(DropReason::Duplicate) => 7,
+            Self::Dropped(DropReason::Unsent) => 8,
+        }
+    }
+}
+
+/// Counters of a participant that belong to no group. The numbers are part of the layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tally {
+    /// Frames that never got a slot.
+    NoSlot,
+    /// Slots that were acquired and given up.
+    Aborted,
+    /// Claims that were given back by their living holder.
+    GivenBack,
+    /// Claims that were given back for a dead holder.
+    Redelivered,
+    /// Seqs that an ordered group passed over because they could no longer arrive.
+    Missing,
+    /// Seqs that an ordered group passed over because it had waited long enough.
+    TimedOut,
+    /// Frames that were passed on unprocessed.
+    Forwarded,
+}
+
+impl Tally {
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::NoSlot => 0,
+            Self::Aborted => 1,
+            Self::GivenBack => 2,
+            Self::Redelivered => 3,
+            Self::Missing => 4,
+            Self::TimedOut => 5,
+            Self::Forwarded => 6,
+        }
+    }
+}
+
+/// The edges that count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CountedEdge {
+    Publish,
+    Overwrite,
+    Release,
+    Sweep,
+}
+
+impl CountedEdge {
+    fn code(self) -> u64 {
+        match self {
+            Self::Publish => 1,
+            Self::Overwrite => 2,
+            Self::Release => 3,
+            Self::Sweep => 4,
+        }
+    }
+
+    fn from_code(code: u64) -> Option<Self> {
+        [Self::Publish, Self::Overwrite, Self::Release, Self::Sweep]
+            .into_iter()
+            .find(|edge| edge.code() == code)
+    }
+}
+
+/// A journal entry: what is about to be done.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    edge: CountedEdge,
+    groups: u8,
+    counter: usize,
+    slot: u32,
+}
+
+impl Entry {
+    fn pack(self) -> u64 {
+        self.edge.code()
+            | (u64::from(self.groups) << 8)
+            | ((self.counter as u64) << 16)
+            | (u64::from(self.slot) << 32)
+    }
+
+    fn unpack(raw: u64) -> Option<Self> {
+        let byte = |shift: u32| u8::try_from((raw >> shift) & 0xff).expect("8 bits are left");
+        Some(Self {
+            edge: CountedEdge::from_code(raw & 0xff)?,
+            groups: byte(8),
+            counter: Some(usize::from(byte(16))).filter(|&counter| counter < COUNTERS)?,
+            slot: u32::try_from(raw >> 32).expect("32 bits are left"),
+        })
+    }
+}
+
+fn members(groups: u8) -> impl Iterator<Item = usize> {
+    (0..GROUPS).filter(move |group| groups & (1 << group) != 0).map(usize::from)
+}
+
+fn bump(cell: &AtomicU64, by: u64) {
+    cell.store(cell.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+}
+
+impl Ring {
+    /// Counts something that no balance depends on.
+    pub(crate) fn tally(&self, id: u8, tally: Tally, by: u64) {
+        bump(&self.line(id).tallies[tally.index()], by);
+    }
+
+    /// Publishes a slot to all active groups, and tells which those were. `None` when the slot is
+    /// not `id`'s to publish.
+    pub(crate) fn publish_counted(
+        &self,
+        id: u8,
+        slot: u32,
+        seq: Seq,
+    ) -> Result<Option<u8>, RingError> {
+        let active = &self.header().active_groups;
+        let groups = loop {
+            let groups = u8::try_from(active.load(Ordering::Acquire) & 0xff).expect("8 bits");
+            self.write_down(id, CountedEdge::Publish, groups, Counter::Published, slot, seq);
+            // SYNC POINT: who takes a group's bit anew waits until no journal has the bit. Either
+            // it sees this entry, or this look sees that the group has left.
+            fence(Ordering::SeqCst);
+            if active.load(Ordering::Acquire) & 0xff == u64::from(groups) {
+                break groups;
+            }
+        };
+        let done = self.swing(slot, |word| word.publish(id, groups))?.is_some();
+        self.settle_own(id, done);
+        if done {
+            self.header().next.fetch_max(seq.next().raw(), Ordering::AcqRel);
+        }
+        Ok(done.then_some(groups))
+    }
+
+    /// Takes a slot from the groups in `expected`, counting a drop for each of them.
+    pub(crate) fn overwrite_counted(
+        &self,
+        id: u8,
+        slot: u32,
+        expected: Word,
+    ) -> Result<bool, RingError> {
+        let counter = Counter::Dropped(DropReason::Overrun);
+        let groups = expected.pending_groups();
+        let seq = self.seq(slot).unwrap_or(Seq::FIRST);
+        self.write_down(id, CountedEdge::Overwrite, groups, counter, slot, seq);
+        let edge = |word: Word| if word == expected { word.overwrite(id) } else { None };
+        let done = self.swing(slot, edge)?.is_some();
+        self.settle_own(id, done);
+        Ok(done)
+    }
+
+    /// Lets go of a slot and counts that for its group. `None` when `id` did not hold it.
+    pub(crate) fn release_counted(
+        &self,
+        id: u8,
+        slot: u32,
+        group: u8,
+        counter: Counter,
+        seq: Seq,
+    ) -> Result<Option<Word>, RingError> {
+        self.write_down(id, CountedEdge::Release, 1 << group, counter, slot, seq);
+        let done = self.swing(slot, |word| word.release(id))?;
+        self.settle_own(id, done.is_some());
+        Ok(done.map(|(_, after)| after))
+    }
+
+    /// Clears the bit of a group that is no longer active. The caller holds the tables lock.
+    pub(crate) fn sweep_counted(&self, id: u8, slot: u32, group: u8) -> Result<bool, RingError> {
+        let counter = Counter::Dropped(DropReason::Left);
+        let Some(seq) = self.seq(slot) else { return Ok(false) };
+        self.write_down(id, CountedEdge::Sweep, 1 << group, counter, slot, seq);
+        let done = self.swing(slot, |word| word.sweep(group))?.is_some();
+        self.settle_own(id, done);
+        Ok(done)
+    }
+
+    fn write_down(
+        &self,
+        id: u8,
+        edge: CountedEdge,
+        groups: u8,
+        counter: Counter,
+        slot: u32,
+        seq: Seq,
+    ) {
+        let line = self.line(id);
+        let counter = counter.index();
+        for group in members(groups) {
+            let count = line.counters[group][counter].load(Ordering::Relaxed);
+            line.journal_after[group].store(count.wrapping_add(1), Ordering::Relaxed);
+        }
+        line.journal_seq.store(seq.raw(), Ordering::Relaxed);
+        let entry = Entry { edge, groups, counter, slot };
+        // SYNC POINT: `settle`, after this process is dead, reads the entry first.
+        line.journal_edge.store(entry.pack(), Ordering::Release);
+    }
+
+    fn settle_own(&self, id: u8, happened: bool) {
+        let line = self.line(id);
+        if happened && let Some(entry) = Entry::unpack(line.journal_edge.load(Ordering::Relaxed)) {
+            self.copy_counters(id, entry);
+        }
+        line.journal_edge.store(0, Ordering::Release);
+    }
+
+    fn copy_counters(&self, id: u8, entry: Entry) {
+        let line = self.line(id);
+        for group in members(entry.groups) {
+            let after = line.journal_after[group].load(Ordering::Relaxed);
+            line.counters[group][entry.counter].store(after, Ordering::Relaxed);
+        }
+    }
+
+    /// Closes the journal of a dead participant, whose id the caller has locked, before its slots
+    /// are touched: the claim word tells whether its last counted edge happened.
+    pub(crate) fn settle(&self, id: u8) {
+        let line = self.line(id);
+        let entry = Entry::unpack(line.journal_edge.load(Ordering::Acquire));
+        if let Some(entry) = entry.filter(|entry| entry.slot < self.slots()) {
+            let seq = Seq::from_raw(line.journal_seq.load(Ordering::Relaxed));
+            let word = self.word(entry.slot);
+            let happened = match entry.edge {
+                CountedEdge::Publish | CountedEdge::Release => !word.is_held_by(id),
+                CountedEdge::Overwrite => word.is_writing() && word.is_held_by(id),
+                CountedEdge::Sweep => {
+                    word.pending_groups() & entry.groups == 0 || self.seq(entry.slot) != seq
+                }
+            };
+            if happened {
+                self.copy_counters(id, entry);
+                if entry.edge == CountedEdge::Publish
+                    && let Some(seq) = seq
+                {
+                    self.header().next.fetch_max(seq.next().raw(), Ordering::AcqRel);
+                }
+            }
+        }
+        line.journal_edge.store(0, Ordering::Release);
+    }
+
+    /// Whether a producer may still publish to `group` because it read the active groups earlier.
+    pub(crate) fn is_being_published_to(&self, group: u8) -> bool {
+        (0..crate::claim::SEATS).any(|id| {
+            let entry = Entry::unpack(self.line(id).journal_edge.load(Ordering::Acquire));
+            entry.is_some_and(|entry| {
+                entry.edge == CountedEdge::Publish && entry.groups & (1 << group) != 0
+            })
+        })
+    }
+
+    /// The sums over all participants of one group's counters.
+    pub(crate) fn counter_sums(&self, group: u8) -> [u64; COUNTERS] {
+        let mut sums = [0_u64; COUNTERS];
+        for id in 0..crate::claim::SEATS {
+            let counters = &self.line(id).counters[usize::from(group)];
+            for (sum, counter) in sums.iter_mut().zip(counters) {
+                *sum = sum.wrapping_add(counter.load(Ordering::Relaxed));
+            }
+        }
+        sums
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn journal_entries_unpack_to_what_was_packed_and_nonsense_to_nothing() {
+        let entry = Entry { edge: CountedEdge::Sweep, groups: 0x80, counter: 8, slot: 1023 };
+        let back = Entry::unpack(entry.pack()).expect("a real entry");
+        assert_eq!(
+            (back.edge, back.groups, back.counter, back.slot),
+            (CountedEdge::Sweep, 0x80, 8, 1023)
+        );
+        assert!(Entry::unpack(0).is_none());
+        assert!(Entry::unpack(9).is_none());
+        assert!(Entry::unpack(1 | (200 << 16)).is_none(), "a counter that doesn't exist");
+    }
+
+    #[test]
+    fn each_reason_has_its_own_counter() {
+        let mut indices: Vec<_> =
+            DropReason::ALL.iter().map(|&reason| Counter::Dropped(reason).index()).collect();
+        indices.extend([Counter::Published.index(), Counter::Delivered.index()]);
+        indices.sort_unstable();
+        indices.dedup();
+        assert_eq!(indices.len(), DropReason::ALL.len() + 2);
+        assert!(indices.iter().all(|&index| index < COUNTERS));
+    }
+}

@@ -1,0 +1,241 @@
+//! Consumers: they claim frames for their group, share the work, and give back what they can't do.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::books::DropReason;
+use crate::grant::ReadGrant;
+use crate::groups::GroupName;
+use crate::ring::Ring;
+use crate::seat::{Entry, LOOK_INTERVAL, Seat};
+use crate::seq::Seq;
+use crate::{Policy, RingError};
+
+/// After how many deaths of its holders a frame is not processed again.
+const REDELIVERY_LIMIT: u8 = 3;
+
+/// How often a claim is tried anew because others were faster, before the call gives way to
+/// looking at the clock.
+const CLAIM_TRIES: u32 = 1000;
+
+/// What a wait for a frame led to.
+#[derive(Debug)]
+pub enum Claim {
+    /// A frame, held until the grant is dropped.
+    Frame(ReadGrant),
+    /// The stream has ended, and nothing is left for the group.
+    Ended,
+    /// Nothing came in time.
+    TimedOut,
+}
+
+/// What one look at the ring led to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Frame(ReadGrant),
+    Ended,
+    /// Frames wait, but beyond the window.
+    Beyond,
+    Nothing,
+}
+
+/// A member of a group that shares the frames among its members.
+#[derive(Debug)]
+pub struct Consumer {
+    seat: Arc<Seat>,
+    group: u8,
+    max_age: Option<Duration>,
+}
+
+impl Consumer {
+    /// Joins a group, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// [`RingError::GroupKind`] when the group is ordered, [`RingError::NoSeat`] and
+    /// [`RingError::NoGroup`] when the ring is full, `NotFound` when it just lost its name.
+    pub fn join(ring: Ring, group: &GroupName) -> Result<Self, RingError> {
+        Self::with_order(ring, group, false)
+    }
+
+    pub(crate) fn with_order(
+        ring: Ring,
+        group: &GroupName,
+        ordered: bool,
+    ) -> Result<Self, RingError> {
+        let seat = Seat::join_group(ring, group, ordered)?;
+        let group = seat.group().expect("a consumer is a member of a group");
+        Ok(Self { seat: Arc::new(seat), group, max_age: None })
+    }
+
+    /// Drops frames that are older than this when they would be claimed.
+    pub fn set_max_age(&mut self, max_age: Option<Duration>) {
+        self.max_age = max_age;
+    }
+
+    /// The ring.
+    pub fn ring(&self) -> &Ring {
+        self.seat.ring()
+    }
+
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
+    pub(crate) fn group(&self) -> u8 {
+        self.group
+    }
+
+    /// Claims the oldest frame that is ready for the group, waiting at most `patience`.
+    ///
+    /// # Errors
+    /// [`RingError::StillHolding`] when the last grant is still out, [`RingError::LostSeat`], and
+    /// [`RingError::Corrupt`] when the frame's record can't be trusted.
+    pub fn claim(&mut self, patience: Duration) -> Result<Claim, RingError> {
+        let start = Instant::now();
+        loop {
+            match self.take(u64::MAX)? {
+                Found::Frame(grant) => return Ok(Claim::Frame(grant)),
+                Found::Ended => return Ok(Claim::Ended),
+                Found::Beyond | Found::Nothing => {}
+            }
+            let left = patience.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(Claim::TimedOut);
+            }
+            self.wait_for_frame(left, u64::MAX);
+        }
+    }
+
+    /// Sleeps until a frame below `limit` may be ready, for 50 ms at most: by then it is time to
+    /// look for the dead.
+    pub(crate) fn wait_for_frame(&self, timeout: Duration, limit: u64) {
+        let ring = self.seat.ring();
+        let ready = || ring.end().is_some() || self.oldest_pending(limit).is_some();
+        let bell = &ring.header().group_bells[usize::from(self.group)];
+        bell.wait(self.seat.id(), timeout.min(LOOK_INTERVAL), ready);
+    }
+
+    /// Claims the oldest frame below `limit`, without waiting.
+    pub(crate) fn take(&mut self, limit: u64) -> Result<Found, RingError> {
+        self.seat.look_around()?;
+        for _ in 0..CLAIM_TRIES {
+            // Read before the slots: an end that is stored during the scan may belong to frames
+            // that the scan has missed.
+            let ended = self.seat.ring().end().is_some();
+            if let Some(slot) = self.oldest_pending(limit) {
+                match self.claim_slot(slot, limit)? {
+                    Some(grant) => match self.judge(grant)? {
+                        Some(grant) => return Ok(Found::Frame(grant)),
+                        None => continue,
+                    },
+                    None => continue,
+                }
+            }
+            return Ok(match self.oldest_pending(u64::MAX) {
+                Some(_) if limit < u64::MAX => Found::Beyond,
+                Some(_) => continue,
+                None if ended && !self.is_group_busy() => Found::Ended,
+                None => Found::Nothing,
+            });
+        }
+        Ok(Found::Nothing)
+    }
+
+    /// The slot with the group's oldest pending frame below `limit`.
+    fn oldest_pending(&self, limit: u64) -> Option<u32> {
+        let ring = self.seat.ring();
+        (0..ring.slots())
+            .filter(|&slot| ring.word(slot).is_pending(self.group))
+            .filter_map(|slot| ring.seq(slot).map(|seq| (seq, slot)))
+            .filter(|(seq, _)| seq.raw() < limit)
+            .min()
+            .map(|(_, slot)| slot)
+    }
+
+    /// Whether a frame is pending for the group or held by one of its members.
+    fn is_group_busy(&self) -> bool {
+        let ring = self.seat.ring();
+        (0..ring.slots()).any(|slot| ring.is_in_group(slot, self.group))
+    }
+
+    /// Claims a slot, and gives it back if what it holds by now is beyond `limit`.
+    pub(crate) fn claim_slot(&self, slot: u32, limit: u64) -> Result<Option<ReadGrant>, RingError> {
+        let (ring, id) = (self.seat.ring(), self.seat.id());
+        let hold = self.seat.hold()?;
+        hold.starts_now();
+        if ring.swing(slot, |word| word.claim(id, self.group))?.is_none() {
+            return Ok(None);
+        }
+        let claims = ring.count_claim(slot, self.group);
+        let group = Some(self.group);
+        let Some(seq) = ring.seq(slot) else {
+            let record = crate::Record::default();
+            let grant = ReadGrant::new(hold, slot, group, Seq::FIRST, record, claims);
+            grant.drop_as(DropReason::Poison)?;
+            return Err(ring.corrupt(format!("slot {slot} was published without a seq")));
+        };
+        match ring.read_record(slot) {
+            Ok(record) => {
+                let grant = ReadGrant::new(hold, slot, group, seq, record, claims);
+                if seq.raw() >= limit {
+                    grant.give_back()?;
+                    return Ok(None);
+                }
+                self.seat.note_age(record.received_ns);
+                Ok(Some(grant))
+            }
+            Err(error) => {
+                let record = crate::Record::default();
+                let grant = ReadGrant::new(hold, slot, group, seq, record, claims);
+                grant.drop_as(DropReason::Poison)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Decides whether a claimed frame is worth having: neither too old nor deadly.
+    pub(crate) fn judge(&self, mut grant: ReadGrant) -> Result<Option<ReadGrant>, RingError> {
+        if self.max_age.is_some_and(|limit| grant.age().is_some_and(|age| age > limit)) {
+            grant.drop_as(DropReason::Aged)?;
+            return Ok(None);
+        }
+        if grant.deaths() >= REDELIVERY_LIMIT {
+            let (ring, seq, deaths) = (self.seat.ring(), grant.seq().number(), grant.deaths());
+            if ring.policy() == Policy::DropOldest {
+                tracing::error!(
+                    ring = ring.name(),
+                    seq,
+                    deaths,
+                    "dropped a frame that kills its workers"
+                );
+                grant.drop_as(DropReason::Poison)?;
+                return Ok(None);
+            }
+            tracing::error!(
+                ring = ring.name(),
+                seq,
+                deaths,
+                "a frame kills its workers: not processed again"
+            );
+            grant.mark_poison();
+        }
+        Ok(Some(grant))
+    }
+}
+
+impl Ring {
+    /// Whether a slot's frame is pending for a group or held by one of its members. The word is
+    /// read before and after the holder's entry: a member may have joined in between.
+    pub(crate) fn is_in_group(&self, slot: u32, group: u8) -> bool {
+        use std::sync::atomic::Ordering;
+        let word = self.word(slot);
+        if word.is_writing() {
+            return false;
+        }
+        word.is_pending(group)
+            || word.holders().any(|id| {
+                let entry = Entry::unpack(self.line(id).entry.load(Ordering::Acquire));
+                entry.is_member_of(group) || self.word(slot) != word
+            })
+    }
+}

@@ -1,0 +1,168 @@
+//! The ring's descriptor: what the source is, for whoever encodes, shows or measures its frames.
+//!
+//! It is structured and not hot, so it is encoded with bincode (standard configuration), at most
+//! 4080 bytes. Per-frame facts are in the slots' records, fixed and readable from any language.
+//! Writers hold the tables lock; readers try again when the version moved under them.
+
+use std::sync::atomic::Ordering;
+
+use bincode::config;
+use framelane_frame::{Colour, FrameRate, Geometry};
+use serde::{Deserialize, Serialize};
+
+use crate::RingError;
+use crate::layout::{DescriptorArea, Plan};
+use crate::ring::Ring;
+
+const CAPACITY: usize = 4080;
+const READ_TRIES: u32 = 1000;
+
+/// What a ring's frames come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// Where they come from, with all secrets removed.
+    pub source: String,
+    /// Whether the source runs in real time.
+    pub live: bool,
+    /// The pictures, unless the ring carries only audio.
+    pub video: Option<VideoTrack>,
+    /// The audio that goes with them.
+    pub audio: Option<AudioTrack>,
+}
+
+/// What the pictures of a ring are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoTrack {
+    /// Size and pixel format of the frames.
+    pub geometry: Geometry,
+    /// The rate that the source declares; a hint.
+    pub frame_rate: Option<FrameRate>,
+    /// The colour of the source, complete: what was not said has been guessed.
+    pub colour: Colour,
+}
+
+/// How to mux a ring's audio packets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioTrack {
+    /// The codec's tag in NUT.
+    pub tag: Vec<u8>,
+    /// What a decoder needs before the first packet, such as AAC's AudioSpecificConfig.
+    pub codec_specific: Vec<u8>,
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// Channels.
+    pub channels: u32,
+    /// The unit of the packets' `ticks`, in seconds, as numerator and denominator.
+    pub time_base: (u32, u32),
+}
+
+impl Ring {
+    /// Reads the descriptor; a ring may have none.
+    ///
+    /// # Errors
+    /// [`RingError::Descriptor`] when what is there can't be decoded.
+    pub fn descriptor(&self) -> Result<Option<Descriptor>, RingError> {
+        let Some(encoded) = self.read_descriptor()? else { return Ok(None) };
+        let config = config::standard().with_limit::<CAPACITY>();
+        match bincode::serde::decode_from_slice(&encoded, config) {
+            Ok((descriptor, _)) => Ok(Some(descriptor)),
+            Err(error) => Err(self.bad_descriptor(error.to_string())),
+        }
+    }
+
+    /// Replaces the descriptor.
+    ///
+    /// # Errors
+    /// [`RingError::Descriptor`] when it takes more than 4080 bytes.
+    pub fn set_descriptor(&self, descriptor: &Descriptor) -> Result<(), RingError> {
+        let encoded = bincode::serde::encode_to_vec(descriptor, config::standard())
+            .map_err(|error| self.bad_descriptor(error.to_string()))?;
+        if encoded.len() > CAPACITY {
+            return Err(self.bad_descriptor(format!("it takes {} bytes", encoded.len())));
+        }
+        self.with_tool(|tool| {
+            self.with_tables(tool, || {
+                self.write_descriptor(&encoded);
+                Ok(())
+            })
+        })
+    }
+
+    fn descriptor_area(&self) -> &DescriptorArea {
+        self.memory().at(Plan::DESCRIPTOR).expect("checked when the ring was opened")
+    }
+
+    fn write_descriptor(&self, encoded: &[u8]) {
+        let area = self.descriptor_area();
+        let odd = area.version.load(Ordering::Relaxed) | 1;
+        area.version.store(odd, Ordering::Release);
+        std::sync::atomic::fence(Ordering::Release);
+        for (word, chunk) in area.words.iter().zip(encoded.chunks(8)) {
+            let mut bytes = [0; 8];
+            bytes[..chunk.len()].copy_from_slice(chunk);
+            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+        }
+        area.bytes.store(encoded.len() as u64, Ordering::Relaxed);
+        area.version.store(odd.wrapping_add(1), Ordering::Release);
+    }
+
+    fn read_descriptor(&self) -> Result<Option<Vec<u8>>, RingError> {
+        let area = self.descriptor_area();
+        for _ in 0..READ_TRIES {
+            let version = area.version.load(Ordering::Acquire);
+            if version == 0 {
+                return Ok(None);
+            }
+            let bytes = usize::try_from(area.bytes.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+            let words = area.words.iter().map(|word| word.load(Ordering::Relaxed).to_le_bytes());
+            let encoded: Vec<u8> = words.flatten().take(bytes).collect();
+            std::sync::atomic::fence(Ordering::Acquire);
+            if version.is_multiple_of(2) && area.version.load(Ordering::Relaxed) == version {
+                return Ok(Some(encoded));
+            }
+            std::thread::yield_now();
+        }
+        Err(self.bad_descriptor("it is being changed for ever: its writer died".into()))
+    }
+
+    fn bad_descriptor(&self, what: String) -> RingError {
+        RingError::Descriptor { ring: self.name().to_owned(), what }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use framelane_frame::PixelFormat;
+
+    use super::*;
+    use crate::RingConfig;
+
+    #[test]
+    fn a_descriptor_comes_back_as_it_was_written() {
+        let ring = Ring::on_heap(&RingConfig::default()).expect("made");
+        assert_eq!(ring.descriptor().expect("readable"), None);
+        let geometry = Geometry::new(1280, 720, PixelFormat::Rgb24).expect("valid");
+        let video = VideoTrack {
+            geometry,
+            frame_rate: FrameRate::new(30000, 1001),
+            colour: Colour::default().or_guess(720).0,
+        };
+        let descriptor = Descriptor {
+            source: "rtmp://host/app".into(),
+            live: true,
+            video: Some(video),
+            audio: None,
+        };
+        ring.set_descriptor(&descriptor).expect("written");
+        assert_eq!(ring.reopen().expect("open").descriptor().expect("readable"), Some(descriptor));
+    }
+
+    #[test]
+    fn garbage_is_an_error_and_not_a_panic() {
+        let ring = Ring::on_heap(&RingConfig::default()).expect("made");
+        ring.write_descriptor(&[0xff; 64]);
+        assert!(ring.descriptor().is_err());
+        ring.descriptor_area().bytes.store(u64::MAX, Ordering::Relaxed);
+        assert!(ring.descriptor().is_err());
+    }
+}

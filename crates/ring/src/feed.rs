@@ -1,0 +1,190 @@
+//! What may still come: the answer that lets an ordered group pass over a missing frame.
+//!
+//! A ring's *feed* is the ring and group that its producers take their frames from, named by
+//! instance, since a name alone may lead to a successor. A frame on its way is first numbered by
+//! the source, then in a slot of the feed, then in a slot of the ring itself. It is asked for in
+//! that order: the other way round, a frame that moves between two looks would be taken for lost.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use crate::groups::{GroupName, text_to_words, words_to_text};
+use crate::layout::Header;
+use crate::ring::Ring;
+use crate::{RingError, Seq};
+
+/// Rings in a row: enough for any chain of workers, and an end to a circle of lies.
+const LONGEST_CHAIN: u32 = 16;
+
+const READ_TRIES: u32 = 100;
+
+/// Where a ring's frames come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Feed {
+    pub(crate) ring: String,
+    pub(crate) instance: [u64; 2],
+    pub(crate) group: [u64; 4],
+    /// The lineage here of frames whose lineage in the feed is 0.
+    pub(crate) lineage: u16,
+}
+
+impl Feed {
+    /// The feed that a new ring starts with.
+    pub(crate) fn of(ring: &Ring, group: &GroupName) -> Self {
+        Self {
+            ring: ring.name().to_owned(),
+            instance: ring.instance(),
+            group: group.to_words(),
+            lineage: 0,
+        }
+    }
+
+    /// The seq here of a frame with seq `upstream` in the feed.
+    pub(crate) fn localise(&self, upstream: Seq) -> Seq {
+        Seq::new(self.lineage.saturating_add(upstream.lineage()), upstream.number())
+    }
+
+    /// The first seq in the feed that comes here as `local` or later.
+    fn upstream_of(&self, local: Seq) -> Seq {
+        match local.lineage().checked_sub(self.lineage) {
+            Some(lineage) => Seq::new(lineage, local.number()),
+            None => Seq::FIRST,
+        }
+    }
+
+    pub(crate) fn write(&self, header: &Header) {
+        let odd = header.feed_version.load(Ordering::Relaxed) | 1;
+        header.feed_version.store(odd, Ordering::Release);
+        fence(Ordering::Release);
+        let store = |cells: &[AtomicU64], words: &[u64]| {
+            cells.iter().zip(words).for_each(|(cell, word)| cell.store(*word, Ordering::Relaxed));
+        };
+        header.feed_lineage.store(u64::from(self.lineage), Ordering::Relaxed);
+        store(&header.feed_instance, &self.instance);
+        store(&header.feed_group, &self.group);
+        store(&header.feed_ring, &text_to_words::<13>(&self.ring));
+        header.feed_version.store(odd.wrapping_add(1), Ordering::Release);
+    }
+}
+
+impl Ring {
+    /// The feed, or `None` for a ring whose frames come from outside, or whose feed is just being
+    /// changed.
+    pub(crate) fn feed(&self) -> Option<Feed> {
+        let header = self.header();
+        for _ in 0..READ_TRIES {
+            let version = header.feed_version.load(Ordering::Acquire);
+            if version == 0 {
+                return None;
+            }
+            let load = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+            let feed = Feed {
+                ring: words_to_text(&header.feed_ring),
+                instance: header.feed_instance.each_ref().map(load),
+                group: header.feed_group.each_ref().map(load),
+                lineage: u16::try_from(load(&header.feed_lineage)).unwrap_or(u16::MAX),
+            };
+            fence(Ordering::Acquire);
+            if version.is_multiple_of(2) && header.feed_version.load(Ordering::Relaxed) == version {
+                return Some(feed);
+            }
+            std::thread::yield_now();
+        }
+        None
+    }
+
+    /// Makes `feed` the ring's feed, in a lineage of its own unless it is the feed already. Tells
+    /// that lineage.
+    pub(crate) fn adopt_feed(&self, mut feed: Feed) -> Result<u16, RingError> {
+        self.with_tool(|tool| {
+            self.with_tables(tool, || {
+                if let Some(old) = self.feed() {
+                    if old.instance == feed.instance && old.group == feed.group {
+                        return Ok(old.lineage);
+                    }
+                    let newest = self.highest_seq().map_or(0, Seq::lineage).max(old.lineage);
+                    feed.lineage = newest.saturating_add(1);
+                }
+                feed.write(self.header());
+                self.ring_everybody();
+                Ok(feed.lineage)
+            })
+        })
+    }
+
+    /// The first seq that a new ordered group has to wait for.
+    pub(crate) fn first_to_come(&self) -> Result<Seq, RingError> {
+        Upstream::default().first_arriving(self, Seq::FIRST)
+    }
+}
+
+/// The rings upstream of one ring, opened when they are first asked.
+#[derive(Debug, Default)]
+pub(crate) struct Upstream {
+    feed: Option<(Feed, Ring, Box<Upstream>)>,
+    depth: u32,
+}
+
+impl Upstream {
+    /// The smallest seq from `from` on that may still arrive at `ring`. Whatever is below it and
+    /// not in a slot of `ring`, looked at afterwards, never comes.
+    pub(crate) fn first_arriving(&mut self, ring: &Ring, from: Seq) -> Result<Seq, RingError> {
+        let Some(feed) = ring.feed() else {
+            // The ring's own source numbers its frames: everything from `next` on is to come.
+            return Ok(from.max(ring.next_seq()));
+        };
+        self.follow(ring, &feed)?;
+        let Some((_, upstream, above)) = self.feed.as_mut() else {
+            // The feed is gone, and all of it is settled. Another one would be a new lineage.
+            return Ok(from.max(Seq::new(feed.lineage.saturating_add(1), 0)));
+        };
+        let wanted = feed.upstream_of(from);
+        let to_come = above.first_arriving(upstream, wanted)?;
+        let in_slots = upstream.find_group(&feed.group).and_then(|group| {
+            (0..upstream.slots())
+                .filter(|&slot| upstream.is_in_group(slot, group))
+                .filter_map(|slot| upstream.seq(slot))
+                .filter(|&seq| seq >= wanted)
+                .min()
+        });
+        let first = in_slots.map_or(to_come, |seq| seq.min(to_come));
+        Ok(from.max(feed.localise(first)))
+    }
+
+    /// Looks for dead participants upstream: who waits for a frame may wait for what one of them
+    /// held.
+    pub(crate) fn reap(&self) -> Result<(), RingError> {
+        match &self.feed {
+            Some((_, ring, above)) => ring.reap().and_then(|()| above.reap()),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens the feed, unless it is open; closes it when its name is gone or leads elsewhere.
+    fn follow(&mut self, ring: &Ring, feed: &Feed) -> Result<(), RingError> {
+        if let Some((open, upstream, _)) = &self.feed
+            && open.instance == feed.instance
+            && open.group == feed.group
+        {
+            // An ended ring that lost its name is drained: what it says is still true.
+            if upstream.end().is_some() || upstream.segment().is_linked()? {
+                return Ok(());
+            }
+        }
+        self.feed = None;
+        if self.depth >= LONGEST_CHAIN {
+            return Err(ring.corrupt(format!("more than {LONGEST_CHAIN} rings feed each other")));
+        }
+        let opened = ring
+            .segment_name()
+            .sibling(&feed.ring)
+            .map_err(RingError::from)
+            .and_then(|name| Ring::open(&name));
+        if let Ok(upstream) = opened
+            && upstream.instance() == feed.instance
+        {
+            let above = Self { feed: None, depth: self.depth + 1 };
+            self.feed = Some((feed.clone(), upstream, Box::new(above)));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! The table of groups: who sees the frames. It changes only under the tables lock.
+//!
+//! A group's bit may be taken by another group later, so three rules hold. Leaving clears the
+//! active bit first and the pending bits after. Taking a bit waits until no producer is about to
+//! publish with the old meaning of it, and clears what is left of it, before it sets the bit
+//! active. And producers without a free slot clear the bits of inactive groups, under the lock.
+
+use std::fmt;
+use std::process;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::time::{Duration, Instant};
+
+use framelane_shm::LockFile;
+
+use crate::claim::{GROUPS, SEATS};
+use crate::ring::Ring;
+use crate::seat::{Entry, Role};
+use crate::{Policy, RingError, Seq};
+
+/// What a group that no worker limits has in its `limit`.
+pub(crate) const NO_LIMIT: u64 = u64::MAX;
+
+const USED: u64 = 1;
+const ORDERED: u64 = 2;
+const DURABLE: u64 = 4;
+
+/// How long a producer may take from reading the active groups to publishing, before the bit it
+/// has in hand is left alone and another one is tried.
+const QUIET_PATIENCE: Duration = Duration::from_millis(100);
+
+/// A checked name of a group: 1 to 32 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GroupName(String);
+
+impl GroupName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn to_words(&self) -> [u64; 4] {
+        text_to_words(&self.0)
+    }
+}
+
+impl FromStr for GroupName {
+    type Err = RingError;
+
+    fn from_str(name: &str) -> Result<Self, RingError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if (1..=32).contains(&name.len()) && name.chars().all(allowed) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(RingError::BadGroupName(name.chars().take(40).collect()))
+        }
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text as words of shared memory, padded with zeroes; what doesn't fit is cut off.
+pub(crate) fn text_to_words<const N: usize>(text: &str) -> [u64; N] {
+    let mut words = [0; N];
+    for (word, chunk) in words.iter_mut().zip(text.as_bytes().chunks(8)) {
+        let mut bytes = [0; 8];
+        bytes[..chunk.len()].copy_from_slice(chunk);
+        *word = u64::from_le_bytes(bytes);
+    }
+    words
+}
+
+/// The text that words of shared memory hold, as far as it is UTF-8.
+pub(crate) fn words_to_text(words: &[AtomicU64]) -> String {
+    let bytes: Vec<u8> =
+        words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+impl Ring {
+    pub(crate) fn is_group_used(&self, group: u8) -> bool {
+        self.group(group).state.load(Ordering::Acquire) & USED != 0
+    }
+
+    pub(crate) fn is_group_ordered(&self, group: u8) -> bool {
+        self.group(group).state.load(Ordering::Acquire) & (USED | ORDERED) == USED | ORDERED
+    }
+
+    pub(crate) fn is_group_durable(&self, group: u8) -> bool {
+        self.group(group).state.load(Ordering::Acquire) & (USED | DURABLE) == USED | DURABLE
+    }
+
+    pub(crate) fn group_name(&self, group: u8) -> String {
+        words_to_text(&self.group(group).name)
+    }
+
+    /// The bit of the group with this name.
+    pub(crate) fn find_group(&self, name: &[u64; 4]) -> Option<u8> {
+        (0..GROUPS).find(|&group| {
+            let words = self.group(group).name.each_ref().map(|word| word.load(Ordering::Relaxed));
+            self.is_group_used(group) && words == *name
+        })
+    }
+
+    /// Whether frames are published to anybody.
+    pub(crate) fn has_groups(&self) -> bool {
+        self.header().active_groups.load(Ordering::Acquire) & 0xff != 0
+    }
+
+    /// Makes participant `id` a member of a group, which is made if it isn't there. The caller
+    /// holds the tables lock; `id` is locked and its old owner cleaned up after.
+    pub(crate) fn join_group(
+        &self,
+        tool: &LockFile,
+        id: u8,
+        name: &GroupName,
+        ordered: bool,
+    ) -> Result<u8, RingError> {
+        let words = name.to_words();
+        let existing = self.find_group(&words);
+        let group = match existing {
+            Some(group) => {
+                self.check_may_join(tool, id, group, name, ordered)?;
+                group
+            }
+            None => self.free_group(id)?,
+        };
+        if existing.is_none() {
+            self.prepare_group(group, &words, ordered)?;
+        }
+        // The entry comes before the group is active: who dies in between is reaped by its entry,
+        // and the group with it.
+        self.line(id)
+            .entry
+            .store(Entry::new(Role::Consumer, group, process::id()).pack(), Ordering::Release);
+        let durable = if self.policy() == Policy::Block { DURABLE } else { 0 };
+        let order = if ordered { ORDERED } else { 0 };
+        self.group(group).state.store(USED | order | durable, Ordering::Release);
+        self.header().active_groups.fetch_or(1 << group, Ordering::SeqCst);
+        self.ring_producers();
+        Ok(group)
+    }
+
+    fn check_may_join(
+        &self,
+        tool: &LockFile,
+        id: u8,
+        group: u8,
+        name: &GroupName,
+        ordered: bool,
+    ) -> Result<(), RingError> {
+        let (ring, group_name) = (self.name().to_owned(), name.to_string());
+        if self.is_group_ordered(group) != ordered {
+            let kind = if ordered { "shared by several members" } else { "ordered" };
+            return Err(RingError::GroupKind { ring, group: group_name, kind });
+        }
+        if ordered && let Some(holder) = self.living_member(tool, group, id)? {
+            return Err(RingError::GroupTaken { ring, group: group_name, holder });
+        }
+        Ok(())
+    }
+
+    /// A bit that no group uses and that no producer is about to publish to.
+    fn free_group(&self, id: u8) -> Result<u8, RingError> {
+        for group in (0..GROUPS).filter(|&group| !self.is_group_used(group)) {
+            // SYNC POINT: `publish_counted` writes its journal before its own fence, and looks at
+            // the active groups after it.
+            fence(Ordering::SeqCst);
+            let start = Instant::now();
+            while self.is_being_published_to(group) && start.elapsed() < QUIET_PATIENCE {
+                std::thread::yield_now();
+            }
+            if !self.is_being_published_to(group) {
+                self.sweep_group(id, group)?;
+                return Ok(group);
+            }
+        }
+        Err(RingError::NoGroup(self.name().to_owned()))
+    }
+
+    /// Fills in the entry of a group that nobody sees yet.
+    fn prepare_group(&self, group: u8, name: &[u64; 4], ordered: bool) -> Result<(), RingError> {
+        let entry = self.group(group);
+        for (cell, word) in entry.name.iter().zip(name) {
+            cell.store(*word, Ordering::Relaxed);
+        }
+        entry.limit.store(NO_LIMIT, Ordering::Relaxed);
+        for (cell, sum) in entry.base.iter().zip(self.counter_sums(group)) {
+            cell.store(sum, Ordering::Relaxed);
+        }
+        // Asked before the group is active: afterwards frames would already be published to it,
+        // and would then count as come and gone.
+        let cursor = if ordered { self.first_to_come()? } else { Seq::FIRST };
+        entry.cursor.store(cursor.raw(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The process id of a living member of a group, other than `except`.
+    pub(crate) fn living_member(
+        &self,
+        tool: &LockFile,
+        group: u8,
+        except: u8,
+    ) -> Result<Option<u32>, RingError> {
+        for id in (0..SEATS).filter(|&id| id != except) {
+            let entry = Entry::unpack(self.line(id).entry.load(Ordering::Acquire));
+            if entry.is_member_of(group) && tool.held_elsewhere(u16::from(id))? {
+                return Ok(Some(entry.pid));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends `id`'s membership: a group that is not durable leaves with its last member. The caller
+    /// holds the tables lock.
+    pub(crate) fn leave_group(&self, tool: &LockFile, id: u8, group: u8) -> Result<(), RingError> {
+        if self.is_group_durable(group) || self.living_member(tool, group, id)?.is_some() {
+            return Ok(());
+        }
+        self.remove_group(id, group)
+    }
+
+    /// Takes a group off the ring, whoever its members are. The caller holds the tables lock and
+    /// the lock of `id`, in whose line the dropped frames are counted.
+    pub(crate) fn remove_group(&self, id: u8, group: u8) -> Result<(), RingError> {
+        self.header().active_groups.fetch_and(!(1 << group), Ordering::SeqCst);
+        self.sweep_group(id, group)?;
+        self.group(group).state.store(0, Ordering::Release);
+        self.ring_producers();
+        Ok(())
+    }
+
+    /// Clears the pending bits of an inactive group. The caller holds the tables lock.
+    fn sweep_group(&self, id: u8, group: u8) -> Result<(), RingError> {
+        for slot in 0..self.slots() {
+            if self.word(slot).is_pending(group) && self.sweep_counted(id, slot, group)? {
+                self.ring_producers();
+            }
+        }
+        Ok(())
+    }
+
+    /// Clears the pending bits of all inactive groups, if there are any: a producer that read the
+    /// active groups before one left may have published to it.
+    pub(crate) fn sweep_inactive(&self, id: u8) -> Result<(), RingError> {
+        let inactive = |slot| {
+            let active = self.header().active_groups.load(Ordering::Acquire);
+            let word = self.word(slot);
+            !word.is_writing() && u64::from(word.pending_groups()) & !active != 0
+        };
+        if !(0..self.slots()).any(inactive) {
+            return Ok(());
+        }
+        self.with_tool(|tool| {
+            self.with_tables(tool, || {
+                let active = self.header().active_groups.load(Ordering::Acquire);
+                (0..GROUPS)
+                    .filter(|group| active & (1 << group) == 0)
+                    .try_for_each(|group| self.sweep_group(id, group))
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_go_through_words_unharmed() {
+        for name in ["a", "pusher", "exactly8", "a-name.of_32-bytes-is-the-longest"[..32].as_ref()]
+        {
+            let name: GroupName = name.parse().expect("a good name");
+            let words = name.to_words().map(AtomicU64::new);
+            assert_eq!(words_to_text(&words), name.as_str());
+        }
+    }
+
+    #[test]
+    fn names_that_would_not_fit_or_print_are_refused() {
+        for name in ["", "a b", "ü", "x".repeat(33).as_str(), "a/b"] {
+            assert!(name.parse::<GroupName>().is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A ring of frames in shared memory that survives the death of any of its users.
+//!
+//! A ring is one segment: a header, tables, and a fixed pool of slots. Producers publish frames
+//! into slots, and each group of consumers sees every frame once. One 64-bit *claim word* for each
+//! slot is the whole truth about it; every change is one compare-and-swap, so a SIGKILL leaves no
+//! slot half-changed, and what a dead process held is given to somebody else. There is no lock on
+//! the way of a frame.
+//!
+//! | to do this | use |
+//! |---|---|
+//! | number and publish frames from a source | [`Source`] |
+//! | take frames, in any order, shared with other members of a group | [`Consumer`] |
+//! | take frames strictly in order | [`OrderedConsumer`] |
+//! | take from one ring and publish to another | [`Relay`] |
+//! | look at the newest frame without consuming it | [`Observer`] |
+//! | read counters, histograms, who holds what | [`Ring::snapshot`] |
+//!
+//! The layout is specified in `docs/spec/ring_layout.md`; this crate knows nothing of ffmpeg.
+
+mod books;
+mod claim;
+mod clock;
+mod config;
+mod consumer;
+mod create;
+mod descriptor;
+mod end;
+mod error;
+mod feed;
+mod grant;
+mod groups;
+mod histogram;
+mod layout;
+mod observer;
+mod ordered;
+mod producer;
+mod recovery;
+mod relay;
+mod ring;
+mod seat;
+mod seq;
+mod snapshot;
+mod source;
+mod window;
+
+pub use books::DropReason;
+pub use claim::{GROUPS, SEATS};
+pub use clock::monotonic_ns;
+pub use config::{Policy, RingConfig};
+pub use consumer::{Claim, Consumer};
+pub use descriptor::{AudioTrack, Descriptor, VideoTrack};
+pub use error::RingError;
+pub use framelane_shm::{NAMESPACE_VARIABLE, SegmentName, ShmError};
+pub use grant::{ReadGrant, Record, WriteGrant};
+pub use groups::GroupName;
+pub use layout::{LAYOUT_VERSION, MAGIC};
+pub use observer::Observer;
+pub use ordered::{OrderedConsumer, OrderedFrame, Turn};
+pub use relay::{Job, Relay, RelayOptions, Work};
+pub use ring::Ring;
+pub use seq::Seq;
+pub use snapshot::{GroupBooks, GroupSnapshot, LatencySummary, RingSnapshot, SeatSnapshot};
+pub use source::Source;

@@ -1,0 +1,298 @@
+//! The ordered consumer: it takes frames strictly by seq, and holds only the one in hand.
+//!
+//! Its cursor stands in the group's entry, so that a successor goes on where it stopped. It is
+//! stored after the frame was dealt with and before the claim ends: at worst one frame is taken
+//! again after a death, and none is lost.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::books::{DropReason, Tally};
+use crate::consumer::Consumer;
+use crate::feed::Upstream;
+use crate::grant::{ReadGrant, Record};
+use crate::groups::GroupName;
+use crate::ring::Ring;
+use crate::seat::LOOK_INTERVAL;
+use crate::{Policy, RingError, Seq, monotonic_ns};
+
+/// How many seqs that were passed over are remembered, to tell a late frame from a copy.
+const REMEMBERED: usize = 4096;
+
+/// What a wait for the next frame led to.
+#[derive(Debug)]
+pub enum Turn {
+    /// The next frame in order.
+    Frame(OrderedFrame),
+    /// The stream has ended, and every frame had its turn.
+    Ended,
+    /// The next frame did not come in time.
+    TimedOut,
+}
+
+/// The one member of an ordered group.
+#[derive(Debug)]
+pub struct OrderedConsumer {
+    consumer: Consumer,
+    upstream: Upstream,
+    max_wait: Option<Duration>,
+    passed_over: BTreeSet<Seq>,
+}
+
+/// A frame whose turn it is.
+#[derive(Debug)]
+#[must_use = "a frame that is not done is given back"]
+pub struct OrderedFrame {
+    grant: Option<ReadGrant>,
+    group: u8,
+}
+
+/// What lies in the ring's slots for the group.
+#[derive(Debug, Default)]
+struct Ready {
+    /// The oldest frame at or after the cursor, its slot, and since when it is there.
+    first: Option<(Seq, u32, u64)>,
+    /// A slot with a frame before the cursor.
+    stale: Option<u32>,
+}
+
+impl OrderedConsumer {
+    /// Becomes the member of an ordered group, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// [`RingError::GroupTaken`] when it has a living member, [`RingError::GroupKind`] when the
+    /// group is shared; otherwise as [`Consumer::join`].
+    pub fn join(ring: Ring, group: &GroupName) -> Result<Self, RingError> {
+        Ok(Self {
+            consumer: Consumer::with_order(ring, group, true)?,
+            upstream: Upstream::default(),
+            max_wait: None,
+            passed_over: BTreeSet::new(),
+        })
+    }
+
+    /// Passes over frames that are not there when a later one has been ready for so long. Only on
+    /// drop-oldest rings; a block ring waits for as long as a frame may come.
+    pub fn set_max_wait(&mut self, max_wait: Option<Duration>) {
+        self.max_wait = max_wait.filter(|_| self.ring().policy() == Policy::DropOldest);
+    }
+
+    /// Drops frames that are older than this when their turn comes.
+    pub fn set_max_age(&mut self, max_age: Option<Duration>) {
+        self.consumer.set_max_age(max_age);
+    }
+
+    /// The ring.
+    pub fn ring(&self) -> &Ring {
+        self.consumer.ring()
+    }
+
+    /// The seq that is waited for.
+    pub fn cursor(&self) -> Seq {
+        let cursor = self.ring().group(self.consumer.group()).cursor.load(Ordering::Acquire);
+        Seq::from_raw(cursor).unwrap_or(Seq::FIRST)
+    }
+
+    /// Takes the next frame, waiting at most `patience`. Frames that can no longer arrive are
+    /// passed over and counted.
+    ///
+    /// # Errors
+    /// As [`Consumer::claim`].
+    pub fn next(&mut self, patience: Duration) -> Result<Turn, RingError> {
+        let start = Instant::now();
+        loop {
+            self.consumer.seat().look_around()?;
+            // Read before anything is looked for: frames before the end may still be coming.
+            let end = self.ring().end();
+            let cursor = self.cursor();
+            if end.is_some_and(|end| cursor >= end) {
+                return Ok(Turn::Ended);
+            }
+            // Upstream first, the own ring last: see the module `feed`.
+            let coming = self.upstream.first_arriving(self.consumer.ring(), cursor)?;
+            let ready = self.look(cursor);
+            if let Some(slot) = ready.stale {
+                self.drop_stale(slot, cursor)?;
+            } else if let Some(frame) = self.take_turn(cursor, &ready)? {
+                return Ok(Turn::Frame(frame));
+            } else if !self.pass_over(cursor, coming, end, &ready) {
+                let left = patience.saturating_sub(start.elapsed());
+                if left.is_zero() {
+                    return Ok(Turn::TimedOut);
+                }
+                self.wait(left, cursor)?;
+            }
+        }
+    }
+
+    fn look(&self, cursor: Seq) -> Ready {
+        let (ring, group) = (self.ring(), self.consumer.group());
+        let mut ready = Ready::default();
+        for slot in (0..ring.slots()).filter(|&slot| ring.word(slot).is_pending(group)) {
+            let Some(seq) = ring.seq(slot) else { continue };
+            if seq < cursor {
+                ready.stale = Some(slot);
+            } else if ready.first.is_none_or(|(first, _, _)| seq < first) {
+                let since = ring.record(slot).published_ns.load(Ordering::Relaxed);
+                ready.first = Some((seq, slot, since));
+            }
+        }
+        ready
+    }
+
+    /// Claims the frame at the cursor, if it is there and worth having.
+    fn take_turn(&mut self, cursor: Seq, ready: &Ready) -> Result<Option<OrderedFrame>, RingError> {
+        let Some((_, slot, _)) = ready.first.filter(|(seq, _, _)| *seq == cursor) else {
+            return Ok(None);
+        };
+        let Some(grant) = self.consumer.claim_slot(slot, cursor.next().raw())? else {
+            return Ok(None);
+        };
+        if grant.seq() != cursor {
+            // The slot holds an even older frame by now: the next look drops it.
+            grant.give_back()?;
+            return Ok(None);
+        }
+        match self.consumer.judge(grant)? {
+            Some(grant) => {
+                Ok(Some(OrderedFrame { grant: Some(grant), group: self.consumer.group() }))
+            }
+            None => {
+                self.set_cursor(cursor, cursor.next());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Drops a frame whose turn is over: a copy of one that was delivered, or one that is late.
+    fn drop_stale(&mut self, slot: u32, cursor: Seq) -> Result<(), RingError> {
+        if let Some(grant) = self.consumer.claim_slot(slot, cursor.raw())? {
+            let late = self.passed_over.remove(&grant.seq());
+            grant.drop_as(if late { DropReason::Late } else { DropReason::Duplicate })?;
+        }
+        Ok(())
+    }
+
+    /// Moves the cursor past what won't come, or has been waited for long enough. `false` when
+    /// there is nothing to do but wait.
+    fn pass_over(&mut self, cursor: Seq, coming: Seq, end: Option<Seq>, ready: &Ready) -> bool {
+        let here = ready.first.map(|(seq, _, _)| seq);
+        let settled = [Some(coming), here, end].into_iter().flatten().min().unwrap_or(coming);
+        let (target, tally) = match (ready.first, self.max_wait) {
+            _ if settled > cursor => (settled, Tally::Missing),
+            (Some((seq, _, since)), Some(max_wait)) if seq > cursor => {
+                let waited = Duration::from_nanos(monotonic_ns().saturating_sub(since));
+                if waited < max_wait {
+                    return false;
+                }
+                (seq, Tally::TimedOut)
+            }
+            _ => return false,
+        };
+        let passed = if target.lineage() == cursor.lineage() {
+            target.number() - cursor.number()
+        } else {
+            0
+        };
+        self.ring().tally(self.consumer.seat().id(), tally, passed);
+        if tally == Tally::TimedOut {
+            for step in 0..passed.min(REMEMBERED as u64) {
+                self.passed_over.insert(cursor.advanced(step));
+            }
+            while self.passed_over.len() > REMEMBERED {
+                self.passed_over.pop_first();
+            }
+        }
+        self.set_cursor(cursor, target);
+        true
+    }
+
+    fn set_cursor(&self, from: Seq, to: Seq) {
+        let ring = self.ring();
+        ring.group(self.consumer.group()).cursor.store(to.raw(), Ordering::Release);
+        let steps = to.raw().saturating_sub(from.raw()).min(u64::from(ring.slots()));
+        (0..steps).for_each(|_| ring.ring_producers());
+    }
+
+    fn wait(&self, left: Duration, cursor: Seq) -> Result<(), RingError> {
+        // Who died upstream may have held the very frame that is waited for.
+        self.upstream.reap()?;
+        let ring = self.ring();
+        let ready = || {
+            let ready = self.look(cursor);
+            ready.stale.is_some() || ready.first.is_some_and(|(seq, _, _)| seq == cursor)
+        };
+        let bell = &ring.header().group_bells[usize::from(self.consumer.group())];
+        bell.wait(self.consumer.seat().id(), left.min(self.wait_slice()), ready);
+        Ok(())
+    }
+
+    fn wait_slice(&self) -> Duration {
+        self.max_wait.map_or(LOOK_INTERVAL, |max_wait| {
+            max_wait.clamp(Duration::from_millis(1), LOOK_INTERVAL)
+        })
+    }
+}
+
+impl OrderedFrame {
+    fn grant(&self) -> &ReadGrant {
+        self.grant.as_ref().expect("a frame has its grant until it is done")
+    }
+
+    /// The frame's seq.
+    pub fn seq(&self) -> Seq {
+        self.grant().seq()
+    }
+
+    /// What travels with the payload.
+    pub fn record(&self) -> &Record {
+        self.grant().record()
+    }
+
+    /// The payload.
+    pub fn bytes(&self) -> &[u8] {
+        self.grant().bytes()
+    }
+
+    /// How long ago the frame's first byte arrived; `None` when that is unknown.
+    pub fn age(&self) -> Option<Duration> {
+        self.grant().age()
+    }
+
+    /// The frame was dealt with: the cursor moves on, and the claim ends.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`] when the claim word never stands still.
+    pub fn done(mut self) -> Result<(), RingError> {
+        self.advance(ReadGrant::release)
+    }
+
+    /// The output did not take the frame: the cursor moves on, and the frame counts as dropped.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`] when the claim word never stands still.
+    pub fn unsent(mut self) -> Result<(), RingError> {
+        self.advance(|grant| grant.drop_as(DropReason::Unsent))
+    }
+
+    fn advance(
+        &mut self,
+        end_claim: impl FnOnce(ReadGrant) -> Result<(), RingError>,
+    ) -> Result<(), RingError> {
+        let grant = self.grant.take().expect("a frame has its grant until it is done");
+        let ring = grant.seat().ring();
+        ring.group(self.group).cursor.store(grant.seq().next().raw(), Ordering::Release);
+        ring.ring_producers();
+        end_claim(grant)
+    }
+}
+
+impl Drop for OrderedFrame {
+    fn drop(&mut self) {
+        if let Some(grant) = self.grant.take() {
+            // A corrupt word is found again by the next call that can return an error.
+            let _ = grant.give_back();
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Producers: they acquire slots and publish frames.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::grant::WriteGrant;
+use crate::ring::Ring;
+use crate::seat::{Hold, LOOK_INTERVAL, Role, Seat};
+use crate::{Policy, RingError, Seq};
+
+/// How often an overwrite is tried anew because a consumer was faster.
+const OVERWRITE_TRIES: u32 = 64;
+
+/// A participant that publishes frames.
+#[derive(Debug)]
+pub(crate) struct Producer {
+    seat: Arc<Seat>,
+}
+
+impl Producer {
+    pub(crate) fn join(ring: Ring) -> Result<Self, RingError> {
+        Ok(Self { seat: Arc::new(Seat::join(ring, Role::Producer)?) })
+    }
+
+    pub(crate) fn ring(&self) -> &Ring {
+        self.seat.ring()
+    }
+
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
+    /// Takes a slot for the frame `seq`, waiting at most `patience`; `None` when there was none.
+    pub(crate) fn acquire(
+        &mut self,
+        seq: Seq,
+        patience: Duration,
+    ) -> Result<Option<WriteGrant>, RingError> {
+        let start = Instant::now();
+        let hold = self.seat.hold()?;
+        loop {
+            self.seat.look_around()?;
+            if let Some(slot) = self.take_slot(&hold)? {
+                return Ok(Some(WriteGrant::new(hold, slot, seq)));
+            }
+            let left = patience.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.wait_for_slot(left.min(LOOK_INTERVAL));
+        }
+    }
+
+    fn take_slot(&self, hold: &Hold) -> Result<Option<u32>, RingError> {
+        let ring = self.seat.ring();
+        if ring.policy() == Policy::Block && !ring.has_groups() {
+            return Ok(None);
+        }
+        if let Some(slot) = self.take_free(hold)? {
+            return Ok(Some(slot));
+        }
+        if ring.policy() == Policy::DropOldest
+            && let Some(slot) = self.take_oldest(hold)?
+        {
+            return Ok(Some(slot));
+        }
+        ring.sweep_inactive(self.seat.id())?;
+        self.take_free(hold)
+    }
+
+    fn take_free(&self, hold: &Hold) -> Result<Option<u32>, RingError> {
+        let (ring, id) = (self.seat.ring(), self.seat.id());
+        for slot in 0..ring.slots() {
+            if ring.word(slot).is_free() {
+                hold.starts_now();
+                if ring.swing(slot, |word| word.acquire(id))?.is_some() {
+                    return Ok(Some(slot));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Overwrites the oldest frame that nobody holds.
+    fn take_oldest(&self, hold: &Hold) -> Result<Option<u32>, RingError> {
+        let (ring, id) = (self.seat.ring(), self.seat.id());
+        for _ in 0..OVERWRITE_TRIES {
+            let overwritable = (0..ring.slots())
+                .map(|slot| (slot, ring.word(slot)))
+                .filter(|(_, word)| word.is_only_pending());
+            let Some((slot, word)) = overwritable.min_by_key(|(slot, _)| ring.seq(*slot)) else {
+                return Ok(None);
+            };
+            hold.starts_now();
+            if ring.overwrite_counted(id, slot, word)? {
+                // Who waits for this very seq has to learn that it won't come.
+                ring.ring_groups(word.pending_groups());
+                return Ok(Some(slot));
+            }
+        }
+        Ok(None)
+    }
+
+    fn wait_for_slot(&self, timeout: Duration) {
+        let ring = self.seat.ring();
+        let ready = || {
+            let waits_for_group = ring.policy() == Policy::Block && !ring.has_groups();
+            !waits_for_group
+                && (0..ring.slots()).map(|slot| ring.word(slot)).any(|word| {
+                    word.is_free()
+                        || (ring.policy() == Policy::DropOldest && word.is_only_pending())
+                })
+        };
+        ring.header().producers_bell.wait(self.seat.id(), timeout, ready);
+    }
+}
+
+impl Ring {
+    /// The highest seq in any slot that nobody writes; what a slot in writing says is not so yet.
+    pub(crate) fn highest_seq(&self) -> Option<Seq> {
+        (0..self.slots())
+            .filter(|&slot| !self.word(slot).is_writing())
+            .filter_map(|slot| self.seq(slot))
+            .max()
+    }
+
+    /// The seq after the last one that was published.
+    pub(crate) fn next_seq(&self) -> Seq {
+        Seq::from_raw(self.header().next.load(Ordering::Acquire)).unwrap_or(Seq::FIRST)
+    }
+}

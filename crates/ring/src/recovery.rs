@@ -1,0 +1,85 @@
+//! Cleaning up after the dead, in one place.
+//!
+//! Who cleans holds the dead one's lock and works *as* the dead one, in its line: it settles its
+//! books first, then its slots, then its group, and frees its entry last. Every step can be done
+//! again, so a cleaner that dies leaves the rest to the next one.
+
+use std::sync::atomic::Ordering;
+
+use framelane_shm::LockFile;
+
+use crate::RingError;
+use crate::books::Tally;
+use crate::claim::SEATS;
+use crate::ring::Ring;
+use crate::seat::{Entry, Role};
+use crate::seq::Seq;
+
+impl Ring {
+    /// Looks for participants that died, and cleans up after them.
+    pub(crate) fn reap(&self) -> Result<(), RingError> {
+        self.with_tool(|tool| {
+            for id in 0..SEATS {
+                let entry = Entry::unpack(self.line(id).entry.load(Ordering::Acquire));
+                if entry.role.is_none() || !tool.try_lock(u16::from(id))? {
+                    continue;
+                }
+                let cleaned = self.clean(tool, id);
+                tool.unlock(u16::from(id));
+                cleaned?;
+                let (ring, pid) = (self.name(), entry.pid);
+                tracing::warn!(ring, pid, participant = id, "cleaned up after a dead process");
+            }
+            Ok(())
+        })
+    }
+
+    /// Cleans up after the last owner of `id`, whose lock the caller holds.
+    pub(crate) fn clean(&self, tool: &LockFile, id: u8) -> Result<(), RingError> {
+        let line = self.line(id);
+        let entry = Entry::unpack(line.entry.load(Ordering::Acquire));
+        self.settle(id);
+        for slot in 0..self.slots() {
+            if self.word(slot).is_held_by(id) {
+                self.take_back(id, slot, entry)?;
+            }
+        }
+        if entry.role == Some(Role::Consumer) {
+            self.with_tables(tool, || self.leave_group(tool, id, entry.group))?;
+        }
+        self.header().producers_bell.forget(id);
+        self.header().group_bells.iter().for_each(|bell| bell.forget(id));
+        line.held_since_ns.store(0, Ordering::Relaxed);
+        line.entry.store(0, Ordering::Release);
+        Ok(())
+    }
+
+    /// Frees one slot that a dead participant held.
+    fn take_back(&self, id: u8, slot: u32, entry: Entry) -> Result<(), RingError> {
+        if self.word(slot).is_writing() {
+            return self.discard(id, slot);
+        }
+        if entry.role == Some(Role::Consumer) && self.is_group_used(entry.group) {
+            if self.swing(slot, |word| word.give_back(id, entry.group))?.is_some() {
+                self.tally(id, Tally::Redelivered, 1);
+                self.ring_group(entry.group);
+            }
+        } else if self.swing(slot, |word| word.release(id))?.is_some() {
+            self.ring_producers();
+        }
+        Ok(())
+    }
+
+    /// Gives up a slot that was not written to the end.
+    pub(crate) fn discard(&self, id: u8, slot: u32) -> Result<(), RingError> {
+        // The seq goes first: a free slot with a seq holds that frame, whole.
+        self.record(slot).seq.store(Seq::NONE, Ordering::Release);
+        if self.swing(slot, |word| word.abort(id))?.is_some() {
+            self.tally(id, Tally::Aborted, 1);
+            // A seq may have become one that can no longer arrive: readers look, too.
+            self.ring_producers();
+            self.ring_groups(0xff);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,263 @@
+//! The relay: what makes a process a worker. It takes frames from one ring, and publishes what
+//! became of them to another, in the only order that loses nothing.
+//!
+//! A frame is claimed below the window, processed, published with its seq, and only then released
+//! upstream. Whoever dies in between leaves the frame to another worker, who first looks whether
+//! the output is there already.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use framelane_shm::SegmentName;
+
+use crate::consumer::{Consumer, Found};
+use crate::feed::Feed;
+use crate::grant::{ReadGrant, Record, WriteGrant};
+use crate::groups::GroupName;
+use crate::producer::Producer;
+use crate::ring::Ring;
+use crate::seat::LOOK_INTERVAL;
+use crate::{RingConfig, RingError, Seq};
+
+/// How a worker takes part.
+#[derive(Clone, Debug)]
+pub struct RelayOptions {
+    /// The group that shares the work.
+    pub group: GroupName,
+    /// Slots of the output ring, if this worker is the one to make it; as many as the input ring
+    /// has when `None`.
+    pub slots: Option<u32>,
+    /// The largest output payload, in bytes; as large as the input's when `None`.
+    pub payload_capacity: Option<usize>,
+}
+
+/// What a wait for work led to.
+#[derive(Debug)]
+pub enum Work {
+    /// A frame to process.
+    Frame(Job),
+    /// The stream has ended, and so has this worker's part in it.
+    Ended,
+    /// Nothing came in time.
+    TimedOut,
+}
+
+/// A frame in the hands of a worker.
+#[derive(Debug)]
+#[must_use = "a job that is dropped gives its frame back"]
+pub struct Job {
+    input: Option<ReadGrant>,
+}
+
+/// A worker's place in both rings.
+#[derive(Debug)]
+pub struct Relay {
+    input: Consumer,
+    output: Producer,
+    feed: Feed,
+}
+
+impl Relay {
+    /// Joins the input ring, and makes or joins the output ring with the same policy.
+    ///
+    /// # Errors
+    /// [`RingError::Ended`] when the output ring of an earlier stream still has users,
+    /// [`RingError::PayloadTooLarge`] when its slots are too small; otherwise what joining meets.
+    pub fn attach(from: Ring, to: &SegmentName, options: &RelayOptions) -> Result<Self, RingError> {
+        let input = Consumer::join(from, &options.group)?;
+        let from = input.ring();
+        let config = RingConfig {
+            slots: options.slots.unwrap_or(from.slots()),
+            payload_capacity: options.payload_capacity.unwrap_or(from.payload_capacity()),
+            meta_capacity: from.meta_capacity(),
+            policy: from.policy(),
+        };
+        let mut feed = Feed::of(from, &options.group);
+        let to = Ring::create_or_open(to, &config, |header| feed.write(header))?;
+        let output = Producer::join(to)?;
+        feed.lineage = output.ring().adopt_feed(feed.clone())?;
+        if let Some(descriptor) = from.descriptor()?
+            && output.ring().descriptor()?.as_ref() != Some(&descriptor)
+        {
+            output.ring().set_descriptor(&descriptor)?;
+        }
+        Ok(Self { input, output, feed })
+    }
+
+    /// The input ring.
+    pub fn input(&self) -> &Ring {
+        self.input.ring()
+    }
+
+    /// The output ring.
+    pub fn output(&self) -> &Ring {
+        self.output.ring()
+    }
+
+    /// Claims the oldest frame within the window, waiting at most `patience`.
+    ///
+    /// # Errors
+    /// As [`Consumer::claim`].
+    pub fn claim(&mut self, patience: Duration) -> Result<Work, RingError> {
+        let start = Instant::now();
+        loop {
+            self.output.seat().look_around()?;
+            let limit = self.limit_upstream();
+            let found = self.input.take(limit)?;
+            match found {
+                Found::Frame(grant) => match self.unless_done(grant)? {
+                    Some(grant) => return Ok(Work::Frame(Job { input: Some(grant) })),
+                    None => continue,
+                },
+                Found::Ended => {
+                    self.copy_end();
+                    return Ok(Work::Ended);
+                }
+                Found::Beyond | Found::Nothing => {}
+            }
+            let left = patience.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(Work::TimedOut);
+            }
+            if matches!(found, Found::Beyond) {
+                self.wait_for_window(left, limit);
+            } else {
+                self.input.wait_for_frame(left, limit);
+            }
+        }
+    }
+
+    /// Takes a slot of the output ring for a job's frame, waiting at most `patience`. The job's
+    /// frame stays held meanwhile.
+    ///
+    /// # Errors
+    /// [`RingError::StillHolding`] when the last output is still out; otherwise as
+    /// [`Relay::claim`].
+    pub fn acquire(
+        &mut self,
+        job: &Job,
+        patience: Duration,
+    ) -> Result<Option<WriteGrant>, RingError> {
+        self.output.acquire(self.feed.localise(job.seq()), patience)
+    }
+
+    /// Publishes a job's output, and only then releases its input.
+    ///
+    /// # Errors
+    /// As [`WriteGrant::commit`]; the input is given back then.
+    pub fn publish(
+        &mut self,
+        mut job: Job,
+        output: WriteGrant,
+        record: Record,
+    ) -> Result<Seq, RingError> {
+        let seq = output.commit(record)?;
+        job.take().release()?;
+        Ok(seq)
+    }
+
+    /// Ends a job without an output: readers of the output ring won't wait for it.
+    ///
+    /// # Errors
+    /// As [`ReadGrant::release`].
+    pub fn skip(&mut self, mut job: Job) -> Result<(), RingError> {
+        job.take().release()?;
+        self.output.ring().ring_groups(0xff);
+        Ok(())
+    }
+
+    /// The window of the output ring, in the input ring's numbers, handed on to who feeds us.
+    fn limit_upstream(&self) -> u64 {
+        let limit = self.output.ring().limit();
+        let first = self.feed.localise(Seq::FIRST).raw();
+        // An output ring that still finishes an older lineage lets nothing of this one in, but
+        // for the first frames, which its reader comes to next.
+        let limit = if limit == u64::MAX { limit } else { limit.saturating_sub(first) };
+        let cell = &self.input.ring().group(self.input.group()).limit;
+        if cell.load(Ordering::Relaxed) != limit {
+            cell.store(limit, Ordering::Release);
+            self.input.ring().ring_producers();
+        }
+        limit
+    }
+
+    /// Releases a frame whose output exists already: its last worker died between publishing the
+    /// one and releasing the other.
+    fn unless_done(&self, grant: ReadGrant) -> Result<Option<ReadGrant>, RingError> {
+        let local = self.feed.localise(grant.seq());
+        if grant.is_redelivered() && self.output.ring().has_seen(local) {
+            grant.release()?;
+            return Ok(None);
+        }
+        Ok(Some(grant))
+    }
+
+    fn wait_for_window(&self, timeout: Duration, limit: u64) {
+        let ring = self.output.ring();
+        let first = self.feed.localise(Seq::FIRST).raw();
+        let ready = || ring.limit().saturating_sub(first) > limit;
+        ring.header().producers_bell.wait(
+            self.output.seat().id(),
+            timeout.min(LOOK_INTERVAL),
+            ready,
+        );
+    }
+
+    /// Hands the end on, unless the output ring takes its frames from somewhere else by now.
+    fn copy_end(&self) {
+        let output = self.output.ring();
+        let ours = output.feed().is_some_and(|feed| feed == self.feed);
+        if let Some(end) = self.input.ring().end().filter(|_| ours) {
+            output.store_end(self.feed.localise(end));
+        }
+    }
+}
+
+impl Job {
+    fn grant(&self) -> &ReadGrant {
+        self.input.as_ref().expect("a job has its frame until it is finished")
+    }
+
+    fn take(&mut self) -> ReadGrant {
+        self.input.take().expect("a job has its frame until it is finished")
+    }
+
+    /// The frame's seq in the input ring.
+    pub fn seq(&self) -> Seq {
+        self.grant().seq()
+    }
+
+    /// What travels with the payload.
+    pub fn record(&self) -> &Record {
+        self.grant().record()
+    }
+
+    /// The payload.
+    pub fn bytes(&self) -> &[u8] {
+        self.grant().bytes()
+    }
+
+    /// The metadata that travels with the frame.
+    pub fn meta(&self) -> &[u8] {
+        self.grant().meta()
+    }
+
+    /// How long ago the frame's first byte arrived; `None` when that is unknown.
+    pub fn age(&self) -> Option<Duration> {
+        self.grant().age()
+    }
+
+    /// Whether the frame has killed so many workers that it has to be passed on unprocessed.
+    pub fn is_poison(&self) -> bool {
+        self.grant().is_poison()
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(grant) = self.input.take() {
+            // A corrupt word is found again by the next call that can return an error.
+            let _ = grant.give_back();
+        }
+    }
+}

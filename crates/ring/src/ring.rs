@@ -1,0 +1,326 @@
+//! An open ring, without a participant: its memory, checked, and the lock file through which the
+//! dead are found. Everything else in this crate goes through the accessors here.
+
+use std::fmt;
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use framelane_shm::{Flag, LockFile, Memory, Segment, SegmentName, ShmError};
+
+use crate::claim::{ClaimCell, GROUPS, SEATS, Swing, Word, swing};
+use crate::layout::{
+    GroupEntry, Header, LAYOUT_VERSION, LIFE_BYTE, MAGIC, Plan, SeatLine, SlotRecord, TABLES_BYTE,
+};
+use crate::{Policy, RingConfig, RingError, Seq};
+
+/// How long a lock that is held for microseconds may be held before that is an error.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often somebody who waits for a ring looks whether it is there.
+const APPEARANCE_POLL: Duration = Duration::from_millis(20);
+
+/// Where the drain flag lies in the header.
+const DRAIN_OFFSET: usize = 144;
+
+/// An open ring. Dropping it detaches; the ring itself stays.
+pub struct Ring {
+    name: SegmentName,
+    segment: Segment,
+    plan: Plan,
+    policy: Policy,
+    /// Never the description of a participant: the kernel grants a description its own lock.
+    tool: Mutex<LockFile>,
+    pub(crate) looked_ns: AtomicU64,
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring").field("name", &self.name).field("plan", &self.plan).finish()
+    }
+}
+
+impl Ring {
+    /// Opens the ring that has the name now.
+    ///
+    /// # Errors
+    /// [`ShmError::NotFound`] when there is none; [`RingError::NotARing`],
+    /// [`RingError::LayoutVersion`] or [`RingError::Corrupt`] when it can't be trusted.
+    pub fn open(name: &SegmentName) -> Result<Self, RingError> {
+        Self::of(name.clone(), Segment::open(name)?)
+    }
+
+    /// Waits until there is a ring of this name, for as long as `go_on` says so.
+    ///
+    /// # Errors
+    /// As [`Ring::open`], but for there being none.
+    pub fn wait(
+        name: &SegmentName,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<Option<Self>, RingError> {
+        while go_on() {
+            match Self::open(name) {
+                Err(RingError::Shm(ShmError::NotFound(_))) => thread::sleep(APPEARANCE_POLL),
+                other => return other.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens the same ring once more.
+    ///
+    /// # Errors
+    /// As [`Ring::open`].
+    pub fn reopen(&self) -> Result<Self, RingError> {
+        Self::of(self.name.clone(), self.segment.reopen()?)
+    }
+
+    pub(crate) fn of(name: SegmentName, segment: Segment) -> Result<Self, RingError> {
+        let (plan, policy) = validate(&name, &segment)?;
+        let tool = Mutex::new(segment.lock_file()?);
+        Ok(Self { name, segment, plan, policy, tool, looked_ns: AtomicU64::new(0) })
+    }
+
+    /// The ring's name, without the namespace.
+    pub fn name(&self) -> &str {
+        self.name.ring()
+    }
+
+    /// The name of its segment.
+    pub fn segment_name(&self) -> &SegmentName {
+        &self.name
+    }
+
+    /// A random number that no other ring has.
+    pub fn instance(&self) -> [u64; 2] {
+        self.header().instance.each_ref().map(|word| word.load(Ordering::Relaxed))
+    }
+
+    /// What producers do when every slot is taken.
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Slots.
+    pub fn slots(&self) -> u32 {
+        self.plan.slots
+    }
+
+    /// The largest payload, in bytes.
+    pub fn payload_capacity(&self) -> usize {
+        self.plan.payload_capacity
+    }
+
+    /// The most metadata that can travel with a frame, in bytes.
+    pub fn meta_capacity(&self) -> usize {
+        self.plan.meta_capacity
+    }
+
+    /// Bytes of the whole segment.
+    pub fn segment_bytes(&self) -> usize {
+        self.plan.segment_bytes
+    }
+
+    /// The source's epoch.
+    pub fn epoch(&self) -> u32 {
+        u32::try_from(self.header().epoch.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the ring's users are asked to finish what they hold and stop.
+    pub fn is_draining(&self) -> bool {
+        Flag::at(self.segment.memory(), DRAIN_OFFSET).is_ok_and(|flag| flag.is_set())
+    }
+
+    /// Asks the ring's users to finish what they hold and stop, or takes that back.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`] when what lies in the flag's place is no flag.
+    pub fn set_draining(&self, draining: bool) -> Result<(), RingError> {
+        let flag = Flag::at(self.segment.memory(), DRAIN_OFFSET)
+            .map_err(RingError::outside(self.name()))?;
+        flag.set(draining);
+        self.ring_everybody();
+        Ok(())
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        self.segment.memory()
+    }
+
+    pub(crate) fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        self.memory().at(Plan::HEADER).expect("checked when the ring was opened")
+    }
+
+    pub(crate) fn group(&self, group: u8) -> &GroupEntry {
+        assert!(group < GROUPS, "group {group} was checked by the caller");
+        let offset = Plan::GROUP_TABLE + usize::from(group) * size_of::<GroupEntry>();
+        self.memory().at(offset).expect("checked when the ring was opened")
+    }
+
+    pub(crate) fn line(&self, id: u8) -> &SeatLine {
+        assert!(id < SEATS, "participant {id} was checked by the caller");
+        let offset = Plan::SEAT_TABLE + usize::from(id) * size_of::<SeatLine>();
+        self.memory().at(offset).expect("checked when the ring was opened")
+    }
+
+    pub(crate) fn record(&self, slot: u32) -> &SlotRecord {
+        assert!(slot < self.plan.slots, "slot {slot} was checked by the caller");
+        self.memory().at(self.plan.record(slot)).expect("checked when the ring was opened")
+    }
+
+    pub(crate) fn word(&self, slot: u32) -> Word {
+        self.record(slot).claim.look()
+    }
+
+    pub(crate) fn seq(&self, slot: u32) -> Option<Seq> {
+        Seq::from_raw(self.record(slot).seq.load(Ordering::Relaxed))
+    }
+
+    /// Takes a slot along an edge; `false` when the edge is not legal (any more).
+    pub(crate) fn swing(
+        &self,
+        slot: u32,
+        edge: impl Fn(Word) -> Option<Word>,
+    ) -> Result<Option<(Word, Word)>, RingError> {
+        match swing(&self.record(slot).claim, edge) {
+            Swing::Done { before, after } => Ok(Some((before, after))),
+            Swing::Refused => Ok(None),
+            Swing::Contended => {
+                Err(self.corrupt(format!("the claim word of slot {slot} never stands still")))
+            }
+        }
+    }
+
+    pub(crate) fn corrupt(&self, what: impl Into<String>) -> RingError {
+        RingError::Corrupt { ring: self.name().to_owned(), what: what.into() }
+    }
+
+    /// Rings one group's members once.
+    pub(crate) fn ring_group(&self, group: u8) {
+        self.header().group_bells[usize::from(group)].ring(self.plan.slots);
+    }
+
+    /// Rings each group of a set once.
+    pub(crate) fn ring_groups(&self, groups: u8) {
+        for group in (0..GROUPS).filter(|group| groups & (1 << group) != 0) {
+            self.ring_group(group);
+        }
+    }
+
+    /// Rings the producers once: a slot is free, or the window moved.
+    pub(crate) fn ring_producers(&self) {
+        self.header().producers_bell.ring(self.plan.slots);
+    }
+
+    /// Wakes all who wait: something happened that each of them has to look at.
+    pub(crate) fn ring_everybody(&self) {
+        self.header().producers_bell.ring_all();
+        self.header().group_bells.iter().for_each(|bell| bell.ring_all());
+    }
+
+    /// Runs `act` with the description through which others' bytes are locked, alone in this
+    /// process.
+    pub(crate) fn with_tool<T>(
+        &self,
+        act: impl FnOnce(&LockFile) -> Result<T, RingError>,
+    ) -> Result<T, RingError> {
+        act(&self.tool.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs `act` while nobody else joins, leaves or unlinks.
+    pub(crate) fn with_life<T>(
+        &self,
+        tool: &LockFile,
+        act: impl FnOnce() -> Result<T, RingError>,
+    ) -> Result<T, RingError> {
+        self.with_lock(tool, LIFE_BYTE, "life", &self.header().life_holder, act)
+    }
+
+    /// Runs `act` while nobody else changes the groups or the feed.
+    pub(crate) fn with_tables<T>(
+        &self,
+        tool: &LockFile,
+        act: impl FnOnce() -> Result<T, RingError>,
+    ) -> Result<T, RingError> {
+        self.with_lock(tool, TABLES_BYTE, "tables", &self.header().tables_holder, act)
+    }
+
+    fn with_lock<T>(
+        &self,
+        tool: &LockFile,
+        byte: u16,
+        what: &'static str,
+        holder: &std::sync::atomic::AtomicU32,
+        act: impl FnOnce() -> Result<T, RingError>,
+    ) -> Result<T, RingError> {
+        tool.lock(byte, what, PATIENCE, || match holder.load(Ordering::Relaxed) {
+            0 => String::new(),
+            pid => format!(" by process {pid}"),
+        })?;
+        let _unlock = Unlock { tool, byte };
+        holder.store(process::id(), Ordering::Relaxed);
+        let result = act();
+        holder.store(0, Ordering::Relaxed);
+        result
+    }
+}
+
+struct Unlock<'tool> {
+    tool: &'tool LockFile,
+    byte: u16,
+}
+
+impl Drop for Unlock<'_> {
+    fn drop(&mut self) {
+        self.tool.unlock(self.byte);
+    }
+}
+
+/// Checks everything that later accesses rely on.
+fn validate(name: &SegmentName, segment: &Segment) -> Result<(Plan, Policy), RingError> {
+    let memory = segment.memory();
+    let corrupt = |what: String| RingError::Corrupt { ring: name.ring().to_owned(), what };
+    let not_a_ring =
+        || RingError::NotARing(name.ring().to_owned(), name.path().display().to_string());
+    let header: &Header = memory.at(Plan::HEADER).map_err(|_| not_a_ring())?;
+    if header.magic.load(Ordering::Acquire) != MAGIC {
+        return Err(not_a_ring());
+    }
+    let found = header.layout_version.load(Ordering::Relaxed);
+    if found != LAYOUT_VERSION {
+        return Err(RingError::LayoutVersion {
+            ring: name.ring().to_owned(),
+            found,
+            expected: LAYOUT_VERSION,
+        });
+    }
+    let policy = header.policy.load(Ordering::Relaxed);
+    let policy = Policy::from_code(policy).ok_or_else(|| corrupt(format!("policy {policy}")))?;
+    let size =
+        |cell: &AtomicU64| usize::try_from(cell.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
+    let config = RingConfig {
+        slots: header.slots.load(Ordering::Relaxed),
+        payload_capacity: size(&header.payload_capacity),
+        meta_capacity: size(&header.meta_capacity),
+        policy,
+    };
+    let plan = Plan::new(&config).map_err(|error| corrupt(error.to_string()))?;
+    let stated = size(&header.segment_bytes);
+    if stated != plan.segment_bytes || memory.bytes() != plan.segment_bytes {
+        let (needed, there) = (plan.segment_bytes, memory.bytes());
+        return Err(corrupt(format!(
+            "its slots need {needed} bytes, its header says {stated}, the segment has {there}"
+        )));
+    }
+    Ok((plan, policy))
+}

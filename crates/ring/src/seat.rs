@@ -1,0 +1,252 @@
+//! A seat: the place of one living participant in a ring.
+//!
+//! A participant's id *is* a kernel lock on a byte of the segment's file. Joining locks a free
+//! byte, cleans what its last owner left by the entry it left, and only then writes its own entry.
+//! Dropping the seat leaves; death leaves the same for others to clean.
+
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use framelane_shm::{LockFile, ShmError};
+
+use crate::claim::SEATS;
+use crate::groups::GroupName;
+use crate::histogram;
+use crate::ring::Ring;
+use crate::{RingError, monotonic_ns};
+
+/// How often everybody looks for the dead, and whether it still lives itself.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What a participant does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Producer,
+    Consumer,
+    Observer,
+}
+
+/// What a participant's line says of it, in one atomic word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// `None` when the place is free, or when the word makes no sense.
+    pub(crate) role: Option<Role>,
+    pub(crate) group: u8,
+    /// As the participant sees itself; informational, since it may live in another namespace.
+    pub(crate) pid: u32,
+}
+
+impl Entry {
+    pub(crate) fn new(role: Role, group: u8, pid: u32) -> Self {
+        Self { role: Some(role), group, pid }
+    }
+
+    pub(crate) fn pack(self) -> u64 {
+        let role = match self.role {
+            None => 0,
+            Some(Role::Producer) => 1,
+            Some(Role::Consumer) => 2,
+            Some(Role::Observer) => 3,
+        };
+        role | (u64::from(self.group) << 8) | (u64::from(self.pid) << 32)
+    }
+
+    pub(crate) fn unpack(raw: u64) -> Self {
+        let role = match raw & 0xff {
+            1 => Some(Role::Producer),
+            2 => Some(Role::Consumer),
+            3 => Some(Role::Observer),
+            _ => None,
+        };
+        let group = u8::try_from((raw >> 8) & 7).expect("3 bits are left");
+        Self { role, group, pid: u32::try_from(raw >> 32).expect("32 bits are left") }
+    }
+
+    pub(crate) fn is_member_of(self, group: u8) -> bool {
+        self.role == Some(Role::Consumer) && self.group == group
+    }
+}
+
+/// A living participant.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    ring: Ring,
+    own: LockFile,
+    id: u8,
+    group: Option<u8>,
+    /// Whether a grant is out. There is at most one, so that the journal has one user.
+    holding: AtomicBool,
+}
+
+impl Seat {
+    /// Takes a place as a producer or an observer.
+    pub(crate) fn join(ring: Ring, role: Role) -> Result<Self, RingError> {
+        let seat = Self::sit_down(ring)?;
+        let entry = Entry::new(role, 0, process::id());
+        seat.line().entry.store(entry.pack(), Ordering::Release);
+        Ok(seat)
+    }
+
+    /// Takes a place as a member of a group.
+    pub(crate) fn join_group(
+        ring: Ring,
+        group: &GroupName,
+        ordered: bool,
+    ) -> Result<Self, RingError> {
+        let mut seat = Self::sit_down(ring)?;
+        let bit = seat.ring.with_tool(|tool| {
+            seat.ring.with_tables(tool, || seat.ring.join_group(tool, seat.id, group, ordered))
+        })?;
+        seat.group = Some(bit);
+        Ok(seat)
+    }
+
+    /// Locks a free id and cleans up after its last owner.
+    fn sit_down(ring: Ring) -> Result<Self, RingError> {
+        let own = ring.segment().lock_file()?;
+        let id = ring.with_tool(|tool| {
+            ring.with_life(tool, || {
+                if !ring.segment().is_linked()? {
+                    return Err(ShmError::NotFound(ring.name().to_owned()).into());
+                }
+                for id in 0..SEATS {
+                    if own.try_lock(u16::from(id))? {
+                        return Ok(id);
+                    }
+                }
+                Err(RingError::NoSeat(ring.name().to_owned()))
+            })
+        })?;
+        ring.with_tool(|tool| ring.clean(tool, id))?;
+        let line = ring.line(id);
+        line.joined_ns.store(monotonic_ns(), Ordering::Relaxed);
+        line.age.iter().chain(&line.hold).for_each(|bucket| bucket.store(0, Ordering::Relaxed));
+        let holding = AtomicBool::new(false);
+        Ok(Self { ring, own, id, group: None, holding })
+    }
+
+    pub(crate) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    pub(crate) fn id(&self) -> u8 {
+        self.id
+    }
+
+    /// The bit of the group that a consumer is a member of.
+    pub(crate) fn group(&self) -> Option<u8> {
+        self.group
+    }
+
+    fn line(&self) -> &crate::layout::SeatLine {
+        self.ring.line(self.id)
+    }
+
+    /// Locks one more byte that goes with the place; `false` when another participant has it.
+    pub(crate) fn try_lock_also(&self, byte: u16) -> Result<bool, RingError> {
+        Ok(self.own.try_lock(byte)?)
+    }
+
+    /// Reserves the right to hold a slot: one at a time.
+    pub(crate) fn hold(self: &Arc<Self>) -> Result<Hold, RingError> {
+        if self.ring.segment().lost_by_fork() {
+            return Err(ShmError::Forked.into());
+        }
+        if self.holding.swap(true, Ordering::Acquire) {
+            return Err(RingError::StillHolding);
+        }
+        Ok(Hold(Arc::clone(self)))
+    }
+
+    /// Notes for how long a slot was held.
+    pub(crate) fn note_hold(&self) {
+        let since = self.line().held_since_ns.load(Ordering::Relaxed);
+        histogram::record(&self.line().hold, monotonic_ns().saturating_sub(since));
+    }
+
+    /// Notes the age of a frame.
+    pub(crate) fn note_age(&self, received_ns: u64) {
+        if received_ns != 0 {
+            histogram::record(&self.line().age, monotonic_ns().saturating_sub(received_ns));
+        }
+    }
+
+    /// Looks for the dead, and whether this participant still has its place; every 50 ms at most.
+    pub(crate) fn look_around(&self) -> Result<(), RingError> {
+        let now = monotonic_ns();
+        let last = self.ring.looked_ns.load(Ordering::Relaxed);
+        if u128::from(now.saturating_sub(last)) < LOOK_INTERVAL.as_nanos() {
+            return Ok(());
+        }
+        self.ring.looked_ns.store(now, Ordering::Relaxed);
+        if self.ring.segment().lost_by_fork() {
+            return Err(ShmError::Forked.into());
+        }
+        self.ring.with_tool(|tool| {
+            if tool.held_elsewhere(u16::from(self.id))? {
+                Ok(())
+            } else {
+                Err(RingError::LostSeat(self.ring.name().to_owned()))
+            }
+        })?;
+        self.ring.reap()
+    }
+}
+
+/// The right of a seat to hold one slot, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Hold(Arc<Seat>);
+
+impl Hold {
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.0
+    }
+
+    /// Notes that a slot is about to be taken: monitors see since when it is held.
+    pub(crate) fn starts_now(&self) {
+        self.0.line().held_since_ns.store(monotonic_ns(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.line().held_since_ns.store(0, Ordering::Relaxed);
+        self.0.holding.store(false, Ordering::Release);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.ring.segment().lost_by_fork() {
+            return;
+        }
+        // What can't be cleaned now is cleaned by whoever finds the place without a lock.
+        let cleaned = self.ring.with_tool(|tool| {
+            if tool.held_elsewhere(u16::from(self.id))? {
+                self.ring.clean(tool, self.id)?;
+            }
+            self.own.unlock(u16::from(self.id));
+            self.ring.unlink_if_over(tool)
+        });
+        if let Err(error) = cleaned {
+            tracing::warn!(ring = self.ring.name(), %error, "leaving the ring was not clean");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_unpack_to_what_was_packed() {
+        for role in [Role::Producer, Role::Consumer, Role::Observer] {
+            let entry = Entry::new(role, 7, u32::MAX);
+            assert_eq!(Entry::unpack(entry.pack()), entry);
+        }
+        assert_eq!(Entry::unpack(0).role, None);
+        assert_eq!(Entry::unpack(0xff).role, None);
+    }
+}

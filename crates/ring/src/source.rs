@@ -1,0 +1,97 @@
+//! The source of a ring: the one producer that numbers the frames.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use framelane_shm::SegmentName;
+
+use crate::books::Tally;
+use crate::grant::WriteGrant;
+use crate::layout::SOURCE_BYTE;
+use crate::producer::Producer;
+use crate::ring::Ring;
+use crate::{RingConfig, RingError, Seq};
+
+/// A producer that gives frames their seq. A ring has at most one; a kernel lock sees to it.
+#[derive(Debug)]
+pub struct Source {
+    producer: Producer,
+    /// Where this source began; a header that says less was spoiled.
+    first: Seq,
+}
+
+impl Source {
+    /// Makes the ring, or joins the one that is there and goes on with its numbers.
+    ///
+    /// # Errors
+    /// [`RingError::SourceTaken`] when another source lives, [`RingError::Ended`] when the ring of
+    /// an earlier stream still has users, [`RingError::PayloadTooLarge`] when an existing ring's
+    /// slots are too small; otherwise what creating and opening can meet.
+    pub fn attach(name: &SegmentName, config: &RingConfig) -> Result<Self, RingError> {
+        Self::join(Ring::create_or_open(name, config, |_| ())?)
+    }
+
+    /// Becomes the source of a ring that is open already.
+    ///
+    /// # Errors
+    /// [`RingError::SourceTaken`] when another source lives, [`RingError::Ended`] when the stream
+    /// has ended.
+    pub fn join(ring: Ring) -> Result<Self, RingError> {
+        if ring.end().is_some() {
+            return Err(RingError::Ended(ring.name().to_owned()));
+        }
+        let producer = Producer::join(ring)?;
+        if !producer.seat().try_lock_also(SOURCE_BYTE)? {
+            return Err(RingError::SourceTaken(producer.ring().name().to_owned()));
+        }
+        // A source that died may have published a frame whose successor it did not store: what
+        // the slots say counts, too. A slot it was still writing was discarded above or will be.
+        let ring = producer.ring();
+        ring.reap()?;
+        let first = ring.highest_seq().map_or(Seq::FIRST, Seq::next).max(ring.next_seq());
+        // Stored before anything is acquired, so that the next source counts from it as well.
+        ring.header().next.fetch_max(first.raw(), Ordering::AcqRel);
+        Ok(Self { producer, first })
+    }
+
+    /// The ring.
+    pub fn ring(&self) -> &Ring {
+        self.producer.ring()
+    }
+
+    /// The seq that the next frame gets.
+    pub fn next_seq(&self) -> Seq {
+        // The last grant may have been committed or given up since; the header knows.
+        self.first.max(self.ring().next_seq())
+    }
+
+    /// Starts a new epoch: the source has reconnected, or its format has changed.
+    pub fn start_epoch(&mut self) -> u32 {
+        self.ring().header().epoch.fetch_add(1, Ordering::Relaxed);
+        self.ring().epoch()
+    }
+
+    /// Takes a slot for the next frame, waiting at most `patience`; `None` when there was none.
+    /// The seq is used up only by a commit, or by [`Source::skip`].
+    ///
+    /// # Errors
+    /// [`RingError::StillHolding`] when the last grant is still out, [`RingError::LostSeat`] and
+    /// [`RingError::Corrupt`].
+    pub fn acquire(&mut self, patience: Duration) -> Result<Option<WriteGrant>, RingError> {
+        let next = self.next_seq();
+        self.producer.acquire(next, patience)
+    }
+
+    /// Uses up a seq for a frame that found no slot: readers won't wait for it.
+    pub fn skip(&mut self) {
+        let ring = self.producer.ring();
+        ring.header().next.fetch_max(self.next_seq().next().raw(), Ordering::AcqRel);
+        ring.tally(self.producer.seat().id(), Tally::NoSlot, 1);
+        ring.ring_groups(0xff);
+    }
+
+    /// Ends the stream for good: no frame comes after those that were published.
+    pub fn end(self) {
+        self.ring().store_end(self.ring().next_seq());
+    }
+}

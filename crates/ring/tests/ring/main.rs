@@ -1,0 +1,8 @@
+//! The ring's promises, on a ring on the heap and on a real segment alike.
+
+mod drop_oldest;
+mod fresh;
+mod groups;
+mod hostile;
+mod lossless;
+mod relay;

@@ -1,0 +1,208 @@
+//! Two rings with workers in between: whatever order the workers finish in, the reader at the end
+//! gets every frame once, in order, and the end of the stream arrives.
+
+use std::thread;
+use std::time::Duration;
+
+use framelane_ring::{
+    Consumer, OrderedConsumer, Policy, Relay, RelayOptions, Ring, SegmentName, Seq, Source, Turn,
+    Work,
+};
+
+use crate::fresh::{LONG, Namespace, check_bytes, config, publish};
+
+const FRAMES: u64 = 1500;
+
+fn options(slots: u32) -> RelayOptions {
+    RelayOptions {
+        group: "worker".parse().expect("a good name"),
+        slots: Some(slots),
+        payload_capacity: None,
+    }
+}
+
+fn attach(from: &SegmentName, to: &SegmentName, slots: u32) -> Relay {
+    let from = Ring::wait(from, || true).expect("healthy").expect("there");
+    Relay::attach(from, to, &options(slots)).expect("attached")
+}
+
+/// Copies frames until the end, taking longer for some than for others.
+fn work(relay: &mut Relay, pace: u64) {
+    loop {
+        let job = match relay.claim(LONG).expect("healthy") {
+            Work::Frame(job) => job,
+            Work::Ended => return,
+            Work::TimedOut => panic!("nothing came"),
+        };
+        let number = job.seq().number();
+        thread::sleep(Duration::from_micros(number * pace % 400));
+        let mut output =
+            relay.acquire(&job, LONG).expect("healthy").expect("the window sees to it");
+        output.bytes_mut()[..job.bytes().len()].copy_from_slice(job.bytes());
+        let record = *job.record();
+        relay.publish(job, output, record).expect("published");
+    }
+}
+
+fn read_to_the_end(reader: &mut OrderedConsumer) -> Vec<u64> {
+    let mut seen = Vec::new();
+    loop {
+        match reader.next(LONG).expect("healthy") {
+            Turn::Frame(frame) => {
+                seen.push(check_bytes(frame.seq().number(), frame.bytes()));
+                frame.done().expect("done");
+            }
+            Turn::Ended => return seen,
+            Turn::TimedOut => panic!("nothing came"),
+        }
+    }
+}
+
+fn reader(name: &SegmentName) -> OrderedConsumer {
+    let ring = Ring::wait(name, || true).expect("healthy").expect("there");
+    OrderedConsumer::join(ring, &"pusher".parse().expect("a good name")).expect("joined")
+}
+
+fn source(name: &SegmentName, slots: u32) -> Source {
+    Source::attach(name, &config(Policy::Block, slots)).expect("made")
+}
+
+fn feed(mut source: Source) {
+    while source.next_seq().number() < FRAMES {
+        if !publish(&mut source, LONG) {
+            source.skip();
+        }
+    }
+    source.end();
+}
+
+fn through_workers(workers: usize, input_slots: u32, output_slots: u32) {
+    let namespace = Namespace::new();
+    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    let seen = thread::scope(|scope| {
+        scope.spawn(|| feed(source(&from, input_slots)));
+        for worker in 0..workers as u64 {
+            let (from, to) = (&from, &to);
+            scope.spawn(move || work(&mut attach(from, to, output_slots), 7 + worker));
+        }
+        read_to_the_end(&mut reader(&to))
+    });
+    assert!(seen.into_iter().eq(0..FRAMES), "{workers} workers, {output_slots} slots");
+    assert_eq!(namespace.segments(), Vec::<String>::new(), "both rings are over");
+}
+
+#[test]
+fn order_is_restored_with_as_many_workers_as_slots() {
+    through_workers(4, 4, 4);
+}
+
+#[test]
+fn order_is_restored_with_more_workers_than_slots() {
+    through_workers(5, 3, 2);
+}
+
+#[test]
+fn one_slot_is_enough() {
+    through_workers(2, 1, 1);
+}
+
+#[test]
+fn a_live_stream_stays_in_order_and_every_gap_is_counted() {
+    let namespace = Namespace::new();
+    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    let source = Source::attach(&from, &config(Policy::DropOldest, 3)).expect("made");
+    let relays: Vec<_> = (0..3).map(|_| attach(&from, &to, 4)).collect();
+    let mut reader = reader(&to);
+    let seen = thread::scope(|scope| {
+        for (worker, mut relay) in (0..).zip(relays) {
+            scope.spawn(move || work(&mut relay, 11 + worker));
+        }
+        scope.spawn(|| feed(source));
+        read_to_the_end(&mut reader)
+    });
+    let missing = reader.ring().snapshot().expect("readable").totals["missing"];
+    assert!(seen.is_sorted_by(|one, next| one < next), "in order, none twice");
+    assert_eq!(seen.len() as u64 + missing, FRAMES);
+}
+
+#[test]
+fn a_worker_that_skips_a_frame_holds_up_nobody() {
+    let namespace = Namespace::new();
+    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    let seen = thread::scope(|scope| {
+        scope.spawn(|| feed(source(&from, 4)));
+        scope.spawn(|| {
+            let mut relay = attach(&from, &to, 4);
+            while let Work::Frame(job) = relay.claim(LONG).expect("healthy") {
+                if job.seq().number().is_multiple_of(3) {
+                    relay.skip(job).expect("skipped");
+                    continue;
+                }
+                let mut output = relay.acquire(&job, LONG).expect("healthy").expect("a slot");
+                output.bytes_mut()[..job.bytes().len()].copy_from_slice(job.bytes());
+                let record = *job.record();
+                relay.publish(job, output, record).expect("published");
+            }
+        });
+        read_to_the_end(&mut reader(&to))
+    });
+    assert!(seen.into_iter().eq((0..FRAMES).filter(|number| !number.is_multiple_of(3))));
+}
+
+#[test]
+fn workers_in_a_row_keep_order_and_pass_the_end_on() {
+    let namespace = Namespace::new();
+    let names = ["cam.in", "cam.mid", "cam.out"].map(|ring| namespace.name(ring));
+    let seen = thread::scope(|scope| {
+        scope.spawn(|| feed(source(&names[0], 4)));
+        for worker in 0..4 {
+            let (from, to) = (&names[worker / 2], &names[worker / 2 + 1]);
+            scope.spawn(move || work(&mut attach(from, to, 3), 13 + worker as u64));
+        }
+        read_to_the_end(&mut reader(&names[2]))
+    });
+    assert!(seen.into_iter().eq(0..FRAMES));
+}
+
+#[test]
+fn a_new_feed_starts_a_new_lineage_that_comes_after_the_old_one() {
+    let namespace = Namespace::new();
+    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    let mut seen = Vec::new();
+    let mut reader_at_the_end = None;
+    for round in 0..2_u16 {
+        let mut source = Source::attach(&from, &config(Policy::Block, 4)).expect("made");
+        let mut relay = attach(&from, &to, 4);
+        let reader = reader_at_the_end.get_or_insert_with(|| reader(&to));
+        // The window opens for a new lineage once the reader has seen that the old one is over.
+        assert!(matches!(reader.next(Duration::ZERO), Ok(Turn::TimedOut)));
+        for _ in 0..2 {
+            assert!(publish(&mut source, LONG));
+            let Ok(Work::Frame(job)) = relay.claim(LONG) else { panic!("a frame is there") };
+            let mut output = relay.acquire(&job, LONG).expect("healthy").expect("a slot");
+            output.bytes_mut()[..job.bytes().len()].copy_from_slice(job.bytes());
+            let record = *job.record();
+            relay.publish(job, output, record).expect("published");
+            let Ok(Turn::Frame(frame)) = reader.next(LONG) else { panic!("a frame is there") };
+            assert_eq!(frame.seq().lineage(), round);
+            seen.push(frame.seq());
+            frame.done().expect("done");
+        }
+        // The feed vanishes without having ended: an operator removed it.
+        drop((source, relay));
+        assert!(Ring::open(&from).expect("there").remove_if_unused().expect("asked"));
+    }
+    assert_eq!(seen, [Seq::new(0, 0), Seq::new(0, 1), Seq::new(1, 0), Seq::new(1, 1)]);
+}
+
+#[test]
+fn a_consumer_on_its_own_can_read_next_to_the_workers() {
+    let namespace = Namespace::new();
+    let name = namespace.name("cam.in");
+    let mut source = Source::attach(&name, &config(Policy::DropOldest, 4)).expect("made");
+    let group = "side".parse().expect("a good name");
+    let consumer = Consumer::join(source.ring().reopen().expect("open"), &group).expect("joined");
+    assert!(publish(&mut source, LONG));
+    drop(consumer);
+    assert!(publish(&mut source, LONG));
+}
