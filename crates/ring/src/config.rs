@@ -85,7 +85,7 @@ impl RingConfig {
     ///
     /// # Errors
     /// [`RingError::BadConfig`] naming the first number that is outside of them.
-    pub(crate) fn check(&self) -> Result<(), RingError> {
+    pub fn check(&self) -> Result<(), RingError> {
         let complaint = if !(1..=MOST_SLOTS).contains(&self.slots) {
             format!("{} slots are outside 1 to {MOST_SLOTS}", self.slots)
         } else if !(1..=LARGEST_PAYLOAD).contains(&self.payload_capacity) {

@@ -52,7 +52,7 @@ pub struct AudioTrack {
     pub sample_rate: u32,
     /// Channels.
     pub channels: u32,
-    /// The unit of the packets' `ticks`, in seconds, as numerator and denominator.
+    /// The unit of the packets' timestamps, in seconds, as numerator and denominator.
     pub time_base: (u32, u32),
 }
 

@@ -60,10 +60,10 @@ pub enum RingError {
     /// A group's name is empty or too long.
     #[error("'{0}' can't name a group: use 1 to 32 bytes of letters, digits, '.', '_' and '-'")]
     BadGroupName(String),
-    /// An ordered group has one member, and it has one.
+    /// The group has a living member where there may be no other.
     #[error(
-        "group '{group}' of ring '{ring}' is ordered and process {holder} is its member: stop that \
-         one, or choose another --group"
+        "group '{group}' of ring '{ring}' is taken by process {holder}: stop that one, or choose \
+         another group"
     )]
     GroupTaken {
         /// The ring's name.

@@ -43,8 +43,6 @@ pub struct Record {
     pub payload_bytes: usize,
     /// Bytes of metadata.
     pub meta_bytes: usize,
-    /// Presentation time in units of the stream's own time base (audio packets; else 0).
-    pub ticks: i64,
 }
 
 impl Record {
@@ -75,7 +73,6 @@ impl Ring {
         cells.pixel_format.store(side(geometry.map(|g| g.format().code())), Ordering::Relaxed);
         cells.payload_bytes.store(record.payload_bytes as u64, Ordering::Relaxed);
         cells.meta_bytes.store(record.meta_bytes as u64, Ordering::Relaxed);
-        cells.ticks.store(record.ticks, Ordering::Relaxed);
         cells.seq.store(seq.raw(), Ordering::Release);
     }
 
@@ -100,7 +97,6 @@ impl Ring {
             geometry: self.read_geometry(slot, payload_bytes)?,
             payload_bytes,
             meta_bytes,
-            ticks: cells.ticks.load(Ordering::Relaxed),
         })
     }
 

@@ -15,7 +15,7 @@ use framelane_shm::LockFile;
 
 use crate::claim::{GROUPS, SEATS};
 use crate::ring::Ring;
-use crate::seat::{Entry, Role};
+use crate::seat::{Entry, Role, Seat};
 use crate::{Policy, RingError, Seq};
 
 /// What a group that no worker limits has in its `limit`.
@@ -83,6 +83,30 @@ pub(crate) fn words_to_text(words: &[AtomicU64]) -> String {
 }
 
 impl Ring {
+    /// Removes a group that has no member and won't come back; what waited for it is dropped.
+    ///
+    /// # Errors
+    /// [`RingError::UnknownGroup`] when there is no such group, [`RingError::GroupTaken`] when it
+    /// has a living member.
+    pub fn forget_group(self, name: &GroupName) -> Result<(), RingError> {
+        let seat = Seat::join(self, Role::Observer)?;
+        let ring = seat.ring();
+        ring.with_tool(|tool| {
+            ring.with_tables(tool, || {
+                let (ring_name, group_name) = (ring.name().to_owned(), name.to_string());
+                let Some(group) = ring.find_group(&name.to_words()) else {
+                    return Err(RingError::UnknownGroup { ring: ring_name, group: group_name });
+                };
+                match ring.living_member(tool, group, seat.id())? {
+                    Some(holder) => {
+                        Err(RingError::GroupTaken { ring: ring_name, group: group_name, holder })
+                    }
+                    None => ring.remove_group(seat.id(), group),
+                }
+            })
+        })
+    }
+
     pub(crate) fn is_group_used(&self, group: u8) -> bool {
         self.group(group).state.load(Ordering::Acquire) & USED != 0
     }

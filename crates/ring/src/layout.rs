@@ -179,10 +179,8 @@ shared_struct! {
         128 => payload_bytes: AtomicU64,
         /// Bytes of metadata that travel with the frame.
         136 => meta_bytes: AtomicU64,
-        /// Presentation time in units of the stream's own time base (audio packets).
-        144 => ticks: AtomicI64,
         /// Must be 0.
-        152 => reserved_152: [AtomicU64; 13],
+        144 => reserved_144: [AtomicU64; 14],
     }
 }
 

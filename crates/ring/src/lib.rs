@@ -50,7 +50,7 @@ pub use config::{Policy, RingConfig};
 pub use consumer::{Claim, Consumer};
 pub use descriptor::{AudioTrack, Descriptor, VideoTrack};
 pub use error::RingError;
-pub use framelane_shm::{NAMESPACE_VARIABLE, SegmentName, ShmError};
+pub use framelane_shm::{NAMESPACE_VARIABLE, SegmentName, ShmError, list_segments};
 pub use grant::{ReadGrant, Record, WriteGrant};
 pub use groups::GroupName;
 pub use layout::{LAYOUT_VERSION, MAGIC};

@@ -37,14 +37,27 @@ impl Observer {
     /// [`RingError::StillHolding`] when the last grant is still out, [`RingError::LostSeat`], and
     /// [`RingError::Corrupt`] when the frame's record can't be trusted.
     pub fn newest(&mut self, after: Option<Seq>) -> Result<Option<ReadGrant>, RingError> {
+        self.find(|seq| after.is_none_or(|after| seq > after))
+    }
+
+    /// The frame with this number, if it is still in a slot.
+    ///
+    /// # Errors
+    /// As [`Observer::newest`].
+    pub fn numbered(&mut self, number: u64) -> Result<Option<ReadGrant>, RingError> {
+        self.find(|seq| seq.number() == number)
+    }
+
+    /// Holds the newest frame that is `wanted`.
+    fn find(&mut self, wanted: impl Fn(Seq) -> bool) -> Result<Option<ReadGrant>, RingError> {
         self.seat.look_around()?;
         let (ring, id) = (self.seat.ring(), self.seat.id());
         for _ in 0..TRIES {
             let newest = (0..ring.slots())
                 .filter(|&slot| !ring.word(slot).is_writing())
                 .filter_map(|slot| ring.seq(slot).map(|seq| (seq, slot)))
-                .max()
-                .filter(|(seq, _)| after.is_none_or(|after| *seq > after));
+                .filter(|(seq, _)| wanted(*seq))
+                .max();
             let Some((seq, slot)) = newest else { return Ok(None) };
             let hold = self.seat.hold()?;
             hold.starts_now();
@@ -54,14 +67,8 @@ impl Observer {
             // What was written here since the look is another frame.
             let same = ring.seq(slot) == Some(seq);
             let record = ring.read_record(slot);
-            let grant = ReadGrant::new(
-                hold,
-                slot,
-                None,
-                seq,
-                record.as_ref().copied().unwrap_or_default(),
-                1,
-            );
+            let held = record.as_ref().copied().unwrap_or_default();
+            let grant = ReadGrant::new(hold, slot, None, seq, held, 1);
             if same {
                 return record.map(|_| Some(grant));
             }

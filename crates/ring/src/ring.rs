@@ -62,9 +62,12 @@ impl Ring {
     ) -> Result<Option<Self>, RingError> {
         while go_on() {
             match Self::open(name) {
-                Err(RingError::Shm(ShmError::NotFound(_))) => thread::sleep(APPEARANCE_POLL),
+                Err(RingError::Shm(ShmError::NotFound(_))) => {}
+                // What a killed run left behind is over: the ring that is waited for is a new one.
+                Ok(ring) if ring.end().is_some() && ring.remove_if_over()? => {}
                 other => return other.map(Some),
             }
+            thread::sleep(APPEARANCE_POLL);
         }
         Ok(None)
     }

@@ -65,6 +65,18 @@ impl Source {
         self.first.max(self.ring().next_seq())
     }
 
+    /// Presentation time and arrival of the newest frame in the ring, both in nanoseconds: where a
+    /// source that takes over goes on. `None` when nothing was published yet.
+    pub fn last_frame(&self) -> Option<(i64, u64)> {
+        let ring = self.ring();
+        let newest = (0..ring.slots())
+            .filter(|&slot| !ring.word(slot).is_writing())
+            .filter_map(|slot| ring.seq(slot).map(|seq| (seq, slot)))
+            .max();
+        let record = ring.read_record(newest?.1).ok()?;
+        Some((record.pts_ns, record.received_ns))
+    }
+
     /// Starts a new epoch: the source has reconnected, or its format has changed.
     pub fn start_epoch(&mut self) -> u32 {
         self.ring().header().epoch.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,50 @@
+# Only names the lanes: what each does is in scripts/. `make help` lists them.
+
+# What the lanes take, as in `make up INPUT=rtmp://... OUTPUT=rtmp://... WORKERS=3`.
+export INPUT OUTPUT WORKERS STAGE WORKER OP RING DURATION
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+.PHONY: setup
+setup: ## install what building, tests and demo need
+	@scripts/setup.sh all
+
+.PHONY: build
+build: ## build the release binaries
+	@scripts/build.sh
+
+.PHONY: lint
+lint: ## check format, clippy, rustdoc and the scripts
+	@scripts/lint.sh
+
+.PHONY: test
+test: ## set up, build, run all tests
+	@scripts/test.sh
+
+.PHONY: demo
+demo: ## set up, send a real clip through an RTMP server and the stages [WORKER=program] [DURATION=10]
+	@scripts/demo.sh
+
+.PHONY: up
+up: ## start the stages: INPUT=url OUTPUT=url [WORKERS=2] [OP=passthrough | WORKER=program] [RING=cam]
+	@scripts/up.sh
+
+.PHONY: status
+status: ## show the stages and their rings
+	@scripts/status.sh
+
+.PHONY: scale
+scale: ## have WORKERS=n workers, while frames flow
+	@scripts/scale.sh
+
+.PHONY: restart
+restart: ## stop and start again STAGE=puller, worker, worker-2, pusher, while frames flow
+	@scripts/restart.sh
+
+.PHONY: down
+down: ## stop the stages and remove their rings
+	@scripts/down.sh

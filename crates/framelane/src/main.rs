@@ -1,0 +1,97 @@
+//! `framelane`, the operators' tool: look at rings, check them, and clean up after the dead. One
+//! file for each command; what the commands print on stdout is what they are for.
+
+#![expect(clippy::print_stdout, reason = "the output of an operators' tool")]
+
+mod check;
+mod gc;
+mod ls;
+mod report;
+mod snapshot;
+mod stat;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use framelane_ring::{GroupName, Ring, RingError, SegmentName};
+use framelane_stage::{Failure, main_with, parse_duration};
+
+/// Look at Framelane's rings, check them, and clean up after the dead.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the rings.
+    Ls,
+    /// Show everything a ring says of itself.
+    Stat {
+        /// The ring.
+        ring: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Exit with status 9 when a process has held a slot for too long, or books don't balance.
+    Check {
+        /// The ring.
+        ring: String,
+        /// The longest that a slot may be held.
+        #[arg(long, default_value = "10s", value_parser = parse_duration)]
+        max_hold: Duration,
+    },
+    /// Write the newest frame of a ring to a PNG file.
+    Snapshot {
+        /// The ring.
+        ring: String,
+        /// The file.
+        file: PathBuf,
+        /// Put the same frame of this ring on the left.
+        #[arg(long)]
+        beside: Option<String>,
+    },
+    /// Ask a ring's users to finish what they hold and stop.
+    Drain {
+        /// The ring.
+        ring: String,
+        /// Take the request back.
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Remove a group that has no member and won't come back; what waits for it is dropped.
+    Forget {
+        /// The ring.
+        ring: String,
+        /// The group.
+        #[arg(value_parser = |name: &str| name.parse::<GroupName>())]
+        group: GroupName,
+    },
+    /// Remove rings that nobody uses, and what dead creators left.
+    Gc {
+        /// Only these rings; all that are unused when none is named.
+        rings: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    main_with("framelane", || run(Arguments::parse().command))
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    let open = |ring: &str| -> Result<Ring, RingError> { Ring::open(&SegmentName::new(ring)?) };
+    match command {
+        Command::Ls => ls::run(),
+        Command::Stat { ring, json } => stat::run(&ring, json),
+        Command::Check { ring, max_hold } => check::run(&ring, max_hold),
+        Command::Snapshot { ring, file, beside } => snapshot::run(&ring, &file, beside.as_deref()),
+        Command::Drain { ring, undo } => Ok(open(&ring)?.set_draining(!undo)?),
+        Command::Forget { ring, group } => Ok(open(&ring)?.forget_group(&group)?),
+        Command::Gc { rings } => gc::run(&rings),
+    }
+}

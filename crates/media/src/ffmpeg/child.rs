@@ -1,0 +1,379 @@
+//! Child processes that are owed an orderly life: started in a group of their own, never blocked
+//! on stderr, stopped in time, and always reaped.
+//!
+//! The puller, the pusher and the probe run ffmpeg through this. Whatever happens to the stage,
+//! no child outlives it: it is killed when a [`Child`] is dropped, and by the kernel when the
+//! thread that spawned it ends. That last rule has a price: **spawn from a thread that lives as
+//! long as the child is needed**, best the main thread.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::pipe::fcntl_setpipe_size;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::failure::ChildFailure;
+use super::spawn::spawn;
+use super::stderr::{Drain, Hook, Line};
+use crate::Secrets;
+
+/// The size that pipes are given, in bytes: 1 MiB, the most an ordinary user may have.
+pub const PIPE_BYTES: usize = 1 << 20;
+
+/// How often an exit is looked for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// How long to wait for the last lines of stderr once the child has ended.
+const STDERR_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Why a child could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChildError {
+    /// There is no such program.
+    #[error("{} was not found", program.display())]
+    NotFound {
+        /// What was to be run.
+        program: PathBuf,
+    },
+    /// The system refused.
+    #[error("{} could not be started", program.display())]
+    Spawn {
+        /// What was to be run.
+        program: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A pipe on which a child writes besides stdout, such as the audio packets. Make it first, and
+/// put its number into the child's arguments: `pipe:N`.
+#[derive(Debug)]
+pub struct OutputPipe {
+    reader: PipeReader,
+    writer: PipeWriter,
+}
+
+impl OutputPipe {
+    /// Makes a pipe of [`PIPE_BYTES`], if the system allows that.
+    ///
+    /// # Errors
+    /// When no more descriptors are to be had.
+    pub fn new() -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        enlarge(&writer);
+        Ok(Self { reader, writer })
+    }
+
+    /// The number of the descriptor on which the child will write.
+    pub fn child_fd(&self) -> RawFd {
+        self.writer.as_raw_fd()
+    }
+}
+
+/// Makes a pipe larger where the system allows it: a smaller one is slower, not wrong.
+fn enlarge(pipe: impl AsFd) {
+    if let Err(error) = fcntl_setpipe_size(&pipe, PIPE_BYTES) {
+        tracing::debug!(%error, "a pipe keeps its size");
+    }
+}
+
+/// What to run, and how.
+pub struct ChildCommand {
+    program: PathBuf,
+    args: Vec<OsString>,
+    stdin: bool,
+    stdout: bool,
+    pipe: Option<OutputPipe>,
+    secrets: Secrets,
+    hook: Option<Hook>,
+}
+
+impl std::fmt::Debug for ChildCommand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChildCommand").field("command_line", &self.command_line()).finish()
+    }
+}
+
+impl ChildCommand {
+    /// Runs `program` with stdin and stdout at /dev/null until told otherwise.
+    pub fn new(program: impl AsRef<Path>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            stdin: false,
+            stdout: false,
+            pipe: None,
+            secrets: Secrets::default(),
+            hook: None,
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Gives the child a pipe as stdin, of [`PIPE_BYTES`] where possible.
+    #[must_use]
+    pub fn pipe_stdin(mut self) -> Self {
+        self.stdin = true;
+        self
+    }
+
+    /// Gives the child a pipe as stdout, of [`PIPE_BYTES`] where possible.
+    #[must_use]
+    pub fn pipe_stdout(mut self) -> Self {
+        self.stdout = true;
+        self
+    }
+
+    /// Lets the child write to one more pipe.
+    #[must_use]
+    pub fn output_pipe(mut self, pipe: OutputPipe) -> Self {
+        self.pipe = Some(pipe);
+        self
+    }
+
+    /// Hides these secrets in the child's lines, its command line, and its failure.
+    #[must_use]
+    pub fn secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// Shows each line of stderr, redacted, to `hook`, on the thread that reads stderr. The child
+    /// blocks while the hook does.
+    #[must_use]
+    pub fn on_line(mut self, hook: impl FnMut(&Line) + Send + 'static) -> Self {
+        self.hook = Some(Box::new(hook));
+        self
+    }
+
+    /// The command line, redacted, quoted for a shell.
+    pub fn command_line(&self) -> String {
+        command_line(&self.program, &self.args, &self.secrets)
+    }
+
+    /// Starts the child. It is killed when the calling thread ends: see the module's text.
+    ///
+    /// # Errors
+    /// [`ChildError`].
+    pub fn spawn(self) -> Result<Child, ChildError> {
+        let command_line = self.command_line();
+        let Self { program, args, stdin, stdout, pipe, secrets, hook } = self;
+        let wanted = |piped: bool| if piped { Stdio::piped() } else { Stdio::null() };
+        let mut command = Command::new(&program);
+        command.args(args);
+        command.stdin(wanted(stdin)).stdout(wanted(stdout)).stderr(Stdio::piped());
+        let (reader, writer) = pipe.map(|pipe| (pipe.reader, pipe.writer)).unzip();
+        tracing::debug!(command = %command_line, "starting");
+        let mut process = spawn(command, writer.into_iter().collect()).map_err(|source| {
+            let program = program.clone();
+            match source.kind() {
+                io::ErrorKind::NotFound => ChildError::NotFound { program },
+                _ => ChildError::Spawn { program, source },
+            }
+        })?;
+        let (stdin, stdout) = (process.stdin.take(), process.stdout.take());
+        if let Some(stdin) = &stdin {
+            enlarge(stdin);
+        }
+        if let Some(stdout) = &stdout {
+            enlarge(stdout);
+        }
+        let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy();
+        let stderr = process.stderr.take().ok_or_else(|| io::Error::other("stderr is missing"));
+        let drain = stderr.and_then(|stderr| Drain::start(stderr, name.to_string(), secrets, hook));
+        match drain {
+            Ok(drain) => Ok(Child {
+                process,
+                stdin,
+                stdout,
+                pipe: reader,
+                drain,
+                name: name.into_owned(),
+                command_line,
+                status: None,
+            }),
+            Err(source) => {
+                // Nobody would read its stderr.
+                let _ = process.kill();
+                let _ = process.wait();
+                Err(ChildError::Spawn { program, source })
+            }
+        }
+    }
+}
+
+/// A running or ended child. Dropping it kills the whole process group and reaps the child.
+#[derive(Debug)]
+pub struct Child {
+    process: std::process::Child,
+    stdin: Option<ChildStdin>,
+    stdout: Option<ChildStdout>,
+    pipe: Option<PipeReader>,
+    drain: Drain,
+    name: String,
+    command_line: String,
+    status: Option<ExitStatus>,
+}
+
+impl Child {
+    /// The process id, also the id of its group.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The child's stdin; only once, and only if it was asked for.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.stdin.take()
+    }
+
+    /// The child's stdout; only once, and only if it was asked for.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.stdout.take()
+    }
+
+    /// The reading end of the pipe of [`ChildCommand::output_pipe`]; only once.
+    pub fn take_pipe(&mut self) -> Option<PipeReader> {
+        self.pipe.take()
+    }
+
+    /// The last lines of stderr so far, redacted.
+    pub fn tail(&self) -> Vec<Line> {
+        self.drain.tail()
+    }
+
+    /// The exit status if the child has ended. The rest of its group is killed then.
+    ///
+    /// # Errors
+    /// When somebody else has reaped the child.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.wait_with(WaitIdOptions::NOHANG)
+    }
+
+    /// Waits for the end of the child, at most `timeout`. `None` means that it still runs.
+    ///
+    /// # Errors
+    /// When somebody else has reaped the child.
+    pub fn wait_timeout(&mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.try_wait()? {
+                return Ok(Some(status));
+            }
+            let left = timeout.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            thread::sleep(left.min(LOOK_INTERVAL));
+        }
+    }
+
+    /// Ends the child: closes its stdin if that was not taken, sends one TERM (a second one would
+    /// make ffmpeg leave its output unfinished), waits for at most `deadline`, then kills the
+    /// group. Returns once the child is reaped.
+    ///
+    /// # Errors
+    /// When somebody else has reaped the child.
+    pub fn stop(&mut self, deadline: Duration) -> io::Result<ExitStatus> {
+        self.stdin = None;
+        if let Some(status) = self.try_wait()? {
+            return Ok(status);
+        }
+        self.signal(Signal::TERM);
+        if let Some(status) = self.wait_timeout(deadline)? {
+            return Ok(status);
+        }
+        tracing::debug!(program = %self.name, "killed, since it did not end in time");
+        self.kill()
+    }
+
+    /// Kills the group at once and reaps the child.
+    ///
+    /// # Errors
+    /// When somebody else has reaped the child.
+    pub fn kill(&mut self) -> io::Result<ExitStatus> {
+        if self.status.is_none() {
+            self.signal(Signal::KILL);
+        }
+        self.wait_with(WaitIdOptions::empty())?
+            .ok_or_else(|| io::Error::other("a killed child did not end"))
+    }
+
+    /// What there is to say about the end of the child: command line, exit status, and the last
+    /// lines of stderr, all redacted. Kills the child if it still runs.
+    pub fn failure(&mut self) -> ChildFailure {
+        let status = self.kill().ok();
+        self.drain.finish(STDERR_TIMEOUT);
+        ChildFailure::new(self.name.clone(), self.command_line.clone(), status, self.drain.tail())
+    }
+
+    /// Waits with waitid, which can leave the child unreaped: until it is, neither its id nor its
+    /// group's can belong to anybody else, so what is left of the group can be killed safely.
+    fn wait_with(&mut self, options: WaitIdOptions) -> io::Result<Option<ExitStatus>> {
+        if self.status.is_none() {
+            let options = options | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let ended = loop {
+                match waitid(WaitId::Pid(self.pid()?), options) {
+                    Err(rustix::io::Errno::INTR) => {}
+                    other => break other?,
+                }
+            };
+            if ended.is_none() {
+                return Ok(None);
+            }
+            self.signal(Signal::KILL);
+            self.status = Some(self.process.wait()?);
+        }
+        Ok(self.status)
+    }
+
+    /// Signals the group. It may be gone already, which is what all signals here want.
+    fn signal(&self, signal: Signal) {
+        if let Ok(pid) = self.pid() {
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+
+    fn pid(&self) -> io::Result<Pid> {
+        let raw = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        raw.ok_or_else(|| io::Error::other("a process id is out of range"))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.kill();
+    }
+}
+
+/// Options whose value is a secret, by the end of their name.
+const SECRET_OPTIONS: [&str; 7] =
+    ["key", "passphrase", "password", "token", "secret", "headers", "cookies"];
+
+fn command_line(program: &Path, args: &[OsString], secrets: &Secrets) -> String {
+    let mut out = program.display().to_string();
+    let mut hide = false;
+    for arg in args {
+        let arg = arg.to_string_lossy();
+        let shown = if hide { "***".into() } else { secrets.redact(&arg) };
+        hide = arg.starts_with('-') && SECRET_OPTIONS.iter().any(|end| arg.ends_with(end));
+        let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%*".contains(c);
+        out.push(' ');
+        if !shown.is_empty() && shown.chars().all(plain) {
+            out.push_str(&shown);
+        } else {
+            out.push_str(&format!("'{}'", shown.replace('\'', r"'\''")));
+        }
+    }
+    out
+}

@@ -1,0 +1,253 @@
+//! The puller's ffmpeg: from any input to raw frames, and audio packets, as NUT on two pipes.
+//!
+//! The options cure what plain command lines suffer from: rounded timestamps, audio and video
+//! shifted against each other, a hidden frame of delay, a leak, and latency from decoder threads.
+//! Both pipes carry timestamps that are [`TS_OFFSET`] later than the source's.
+
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use framelane_frame::{Colour, FrameRate, Matrix, PixelFormat, Range};
+
+use super::source::InputKind;
+use super::version::Ffmpeg;
+
+/// What the reader of both pipes must subtract from every timestamp. NUT can't say less than 0,
+/// and ffmpeg would shift each pipe on its own to get there.
+pub const TS_OFFSET: Duration = Duration::from_secs(10);
+
+/// How exact colour conversions are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ColourMode {
+    /// The right matrix and range with ordinary rounding: errors up to 4 of 255.
+    #[default]
+    Fast,
+    /// Accurate rounding and full chroma: errors of quantisation alone, for more than twice the
+    /// CPU time.
+    Exact,
+}
+
+impl std::str::FromStr for ColourMode {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "fast" => Ok(Self::Fast),
+            "exact" => Ok(Self::Exact),
+            _ => Err(format!("'{name}' is not a colour mode: use fast or exact")),
+        }
+    }
+}
+
+impl std::fmt::Display for ColourMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Fast => "fast",
+            Self::Exact => "exact",
+        })
+    }
+}
+
+/// Whether audio in this codec can go through both NUT pipes. With another one ffmpeg would exit,
+/// and take the video with it.
+pub fn audio_codec_is_supported(codec: &str) -> bool {
+    const SUPPORTED: [&str; 9] =
+        ["aac", "mp3", "mp2", "ac3", "opus", "vorbis", "flac", "speex", "adpcm_swf"];
+    SUPPORTED.contains(&codec) || codec.starts_with("pcm_")
+}
+
+/// What to decode, and into what.
+#[derive(Clone, Debug)]
+pub struct DecodeOptions {
+    /// The input, a URL or a file.
+    pub input: String,
+    /// Further input options; they come last, and so win.
+    pub input_args: Vec<String>,
+    /// Whether the input is live: then latency counts for more than throughput.
+    pub live: bool,
+    /// Whether to read a file no faster than it plays.
+    pub realtime: bool,
+    /// Width and height of the frames, in pixels; `None` leaves the source's.
+    pub size: Option<(u32, u32)>,
+    /// The pixel format of the frames.
+    pub format: PixelFormat,
+    /// The source's colour, completed by [`Colour::or_guess`]. `None` leaves it to ffmpeg, which
+    /// heeds tags and takes everything untagged for BT.601; right for RGB sources, and for live
+    /// ones until their [`InputLines`](super::InputLines) have been read.
+    pub colour: Option<Colour>,
+    /// How exact to convert.
+    pub colour_mode: ColourMode,
+    /// A constant frame rate to make, by dropping and repeating frames; `None` leaves time alone.
+    pub frame_rate: Option<FrameRate>,
+    /// The descriptor for copied audio packets, of an [`OutputPipe`](super::OutputPipe).
+    pub audio_fd: Option<RawFd>,
+    /// When to give up a silent connection, where the protocol knows such a thing. ffmpeg takes
+    /// about twice as long.
+    pub io_timeout: Duration,
+}
+
+impl DecodeOptions {
+    /// Decodes `input` as it is, with everything else at its default.
+    pub fn new(input: impl Into<String>, format: PixelFormat) -> Self {
+        let input = input.into();
+        Self {
+            live: InputKind::of(&input).is_live(),
+            input,
+            input_args: Vec::new(),
+            realtime: false,
+            size: None,
+            format,
+            colour: None,
+            colour_mode: ColourMode::Fast,
+            frame_rate: None,
+            audio_fd: None,
+            io_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// The arguments for ffmpeg: video goes to stdout, audio to `audio_fd`.
+    pub fn args(&self, ffmpeg: &Ffmpeg) -> Vec<String> {
+        let mut args: Vec<String> = Vec::new();
+        let mut add = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
+        add(&["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]);
+        let timeout_us = self.io_timeout.as_micros().to_string();
+        match InputKind::of(&self.input) {
+            InputKind::Rtmp | InputKind::Http => add(&["-rw_timeout", &timeout_us]),
+            InputKind::Rtsp => {
+                // UDP loses packets, and frames are then smeared until the next key frame.
+                let timeout = ffmpeg.rtsp_timeout_option();
+                add(&["-rtsp_flags", "prefer_tcp", timeout, &timeout_us]);
+            }
+            // Their timeouts mean different things; the stall timeout of the puller is enough.
+            InputKind::Transport | InputKind::File => {}
+        }
+        if self.live {
+            // Frame threads would hold back as many frames as there are cores.
+            add(&["-fpsprobesize", "0", "-thread_type", "slice"]);
+        }
+        if self.realtime {
+            add(&["-re"]);
+        }
+        add(&["-copyts"]);
+        args.extend(self.input_args.iter().cloned());
+        let mut add = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
+        let offset = TS_OFFSET.as_secs().to_string();
+        let muxer = ["-output_ts_offset", &offset, "-write_index", "0", "-f", "nut"];
+        // V leaves out cover pictures.
+        add(&["-i", &self.input, "-map", "0:V:0", "-vf", &self.filters()]);
+        add(&["-c:v", "rawvideo", "-threads", "1"]);
+        add(&ffmpeg.fps_mode_args());
+        add(&["-enc_time_base", "1:1000000"]);
+        add(&muxer);
+        add(&["pipe:1"]);
+        if let Some(fd) = self.audio_fd {
+            add(&["-map", "0:a:0", "-c:a", "copy", "-flush_packets", "1"]);
+            add(&muxer);
+            add(&[&format!("pipe:{fd}")]);
+        }
+        args
+    }
+
+    /// The colour of the decoded frames, if the source's is known: RGB and gray are full range,
+    /// YUV limited.
+    pub fn frame_colour(&self) -> Option<Colour> {
+        let range = if self.format.is_yuv() { Range::Limited } else { Range::Full };
+        self.colour.map(|colour| Colour { range, ..colour })
+    }
+
+    /// The filters, the cheapest first: frames are dropped before they are converted.
+    fn filters(&self) -> String {
+        let mut filters = Vec::new();
+        if let Some(rate) = self.frame_rate {
+            filters.push(format!("fps={rate}"));
+        }
+        let mut scale = Vec::new();
+        if let Some((width, height)) = self.size {
+            scale.push(format!("{width}:{height}"));
+        }
+        scale.extend(self.colour_options());
+        scale.push(match self.colour_mode {
+            ColourMode::Fast => "flags=bilinear".to_owned(),
+            ColourMode::Exact => "flags=bilinear+accurate_rnd+full_chroma_int".to_owned(),
+        });
+        filters.push(format!("scale={}", scale.join(":")));
+        filters.push(format!("format={}", self.format));
+        filters.join(",")
+    }
+
+    /// What the scaler is told of matrix and range.
+    fn colour_options(&self) -> Vec<String> {
+        let range = if self.format.is_yuv() { Range::Limited } else { Range::Full };
+        let mut options: Vec<String> = Vec::new();
+        if let Some(colour) = self.colour {
+            // YUV and gray stay in the source's matrix.
+            let rgb = !self.format.is_yuv() && self.format != PixelFormat::Gray;
+            if let Some(matrix) = scaler_matrix(colour.matrix).filter(|_| rgb) {
+                options.push(format!("in_color_matrix={matrix}"));
+            }
+            options.extend(colour.range.name().map(|name| format!("in_range={name}")));
+        }
+        options.extend(range.name().map(|name| format!("out_range={name}")));
+        options
+    }
+}
+
+/// The scale filter's name of a matrix: it calls BT.2020 by a shorter name than the rest of ffmpeg.
+pub(super) fn scaler_matrix(matrix: Matrix) -> Option<&'static str> {
+    match matrix {
+        Matrix::Bt2020nc => Some("bt2020"),
+        other => other.name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ffmpeg::Version;
+
+    fn joined(options: &DecodeOptions, major: u32) -> String {
+        options.args(&Ffmpeg::assume("ffmpeg", Version { major, minor: 4 })).join(" ")
+    }
+
+    #[test]
+    fn a_live_input_is_read_for_latency_and_its_audio_copied() {
+        let mut options = DecodeOptions::new("rtmp://h/live/a", PixelFormat::Rgb24);
+        options.audio_fd = Some(7);
+        options.size = Some((640, 360));
+        options.colour = Some(Colour::default().or_guess(720).0);
+        assert_eq!(
+            joined(&options, 7),
+            "-nostdin -hide_banner -nostats -loglevel level+info -rw_timeout 5000000 \
+             -fpsprobesize 0 -thread_type slice -copyts -i rtmp://h/live/a -map 0:V:0 -vf \
+             scale=640:360:in_color_matrix=bt709:in_range=tv:out_range=pc:flags=bilinear,\
+             format=rgb24 -c:v rawvideo -threads 1 -fps_mode passthrough \
+             -enc_time_base 1:1000000 -output_ts_offset 10 -write_index 0 -f nut pipe:1 \
+             -map 0:a:0 -c:a copy -flush_packets 1 -output_ts_offset 10 -write_index 0 -f nut pipe:7"
+        );
+    }
+
+    #[test]
+    fn options_follow_the_protocol_and_the_version() {
+        let rtsp = DecodeOptions::new("rtsp://h/1", PixelFormat::Nv12);
+        assert!(joined(&rtsp, 4).contains("-rtsp_flags prefer_tcp -stimeout 5000000"));
+        assert!(joined(&rtsp, 8).contains("-rtsp_flags prefer_tcp -timeout 5000000"));
+        assert!(joined(&rtsp, 4).contains("-vsync passthrough"));
+        let mut file = DecodeOptions::new("a b.mp4", PixelFormat::Yuv420p);
+        file.realtime = true;
+        file.frame_rate = FrameRate::new(30000, 1001);
+        let args = joined(&file, 8);
+        assert!(args.contains("-re -copyts -i a b.mp4"), "{args}");
+        assert!(args.contains("fps=30000/1001,scale=out_range=tv:flags=bilinear,format=yuv420p"));
+        assert!(!args.contains("timeout") && !args.contains("fpsprobesize"));
+    }
+
+    #[test]
+    fn yuv_and_gray_keep_their_matrix() {
+        let mut options = DecodeOptions::new("a.mp4", PixelFormat::Gray);
+        options.colour = Some(Colour::default().or_guess(720).0);
+        assert!(joined(&options, 8).contains("scale=in_range=tv:out_range=pc:flags"));
+        options.format = PixelFormat::Nv12;
+        assert!(joined(&options, 8).contains("scale=in_range=tv:out_range=tv:flags"));
+        assert_eq!(options.frame_colour().map(|colour| colour.range), Some(Range::Limited));
+    }
+}

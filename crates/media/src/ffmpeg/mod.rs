@@ -1,0 +1,29 @@
+//! ffmpeg as the stages use it: one process that decodes for the puller, one that encodes for the
+//! pusher.
+//!
+//! [`Ffmpeg::find`] first; then [`probe`] for files, [`DecodeOptions`] or [`EncodeOptions`] for the
+//! arguments, and [`ChildCommand`] to run them. What a child says on stderr comes back as
+//! [`Line`]s while it runs, and as a [`ChildFailure`] with a [`FailureKind`] when it has ended.
+//! Versions 4.2 to 8 are covered.
+
+mod capture;
+mod child;
+mod decode;
+mod encode;
+mod failure;
+mod input_lines;
+mod probe;
+mod source;
+mod spawn;
+mod stderr;
+mod version;
+
+pub use child::{Child, ChildCommand, ChildError, OutputPipe, PIPE_BYTES};
+pub use decode::{ColourMode, DecodeOptions, TS_OFFSET, audio_codec_is_supported};
+pub use encode::{EncodeOptions, OutputKind, RAW_CODEC};
+pub use failure::{ChildFailure, FailureKind};
+pub use input_lines::InputLines;
+pub use probe::{AudioInfo, MediaInfo, ProbeError, VideoInfo, parse as parse_probe, probe};
+pub use source::InputKind;
+pub use stderr::{Level, Line};
+pub use version::{Ffmpeg, FfmpegError, Version};

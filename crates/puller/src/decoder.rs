@@ -1,0 +1,175 @@
+//! One running ffmpeg that decodes, and the reading end of its pipes.
+
+use std::io;
+use std::io::PipeReader;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use framelane_frame::Geometry;
+use framelane_media::ffmpeg::{
+    Child, ChildCommand, DecodeOptions, Ffmpeg, InputLines, MediaInfo, OutputPipe, TS_OFFSET,
+};
+use framelane_media::nut::{Class, Limits, PacketHeader, Reader};
+use framelane_media::{PatientPipe, Secrets};
+use framelane_stage::Shutdown;
+
+use crate::trouble::Trouble;
+
+/// The largest frame that any ring could hold: 16384 x 16384 in rgb24.
+const LARGEST_PAYLOAD: usize = 1 << 30;
+
+/// How long ffmpeg may take to end once its pipe has ended, or once it was asked to stop.
+const ENDING_TAKES: Duration = Duration::from_millis(800);
+
+/// A running ffmpeg, from its first frame on.
+pub(crate) struct Decoder {
+    child: Child,
+    reader: Reader<PatientPipe<'static>>,
+    stream: usize,
+    geometry: Geometry,
+    lines: Arc<Mutex<InputLines>>,
+    stall_timeout: Duration,
+}
+
+impl Decoder {
+    /// Starts ffmpeg and waits for its first frame. The second value is the pipe with the audio, if
+    /// `options` ask for one.
+    pub(crate) fn start(
+        ffmpeg: &Ffmpeg,
+        mut options: DecodeOptions,
+        audio: bool,
+        secrets: &Secrets,
+        stall_timeout: Duration,
+        shutdown: &Shutdown,
+    ) -> Result<(Self, Option<PipeReader>), Trouble> {
+        let system = |action| move |source: io::Error| Trouble::System { action, source };
+        let pipe = audio.then(OutputPipe::new).transpose().map_err(system("making a pipe"))?;
+        options.audio_fd = pipe.as_ref().map(OutputPipe::child_fd);
+        let lines = Arc::new(Mutex::new(InputLines::default()));
+        let for_hook = Arc::clone(&lines);
+        let mut command = ChildCommand::new(ffmpeg.program())
+            .args(options.args(ffmpeg))
+            .pipe_stdout()
+            .secrets(secrets.clone())
+            .on_line(move |line| {
+                for_hook.lock().unwrap_or_else(PoisonError::into_inner).feed(&line.text);
+            });
+        if let Some(pipe) = pipe {
+            command = command.output_pipe(pipe);
+        }
+        let mut child = command.spawn().map_err(Trouble::Start)?;
+        let audio_pipe = child.take_pipe();
+        let stdout = child.take_stdout().expect("stdout was asked for");
+        let stop = shutdown.clone();
+        let stdout = PatientPipe::new(stdout, stall_timeout, move || stop.requested())
+            .map_err(system("preparing ffmpeg's pipe"))?;
+        let limits = Limits { payload_bytes_max: LARGEST_PAYLOAD };
+        let opened = Reader::open(stdout, limits)
+            .map_err(|error| Trouble::of_read(error, stall_timeout))
+            .and_then(|reader| video_of(&reader).map(|video| (reader, video)));
+        match opened {
+            Ok((reader, (stream, geometry))) => {
+                let decoder = Self { child, reader, stream, geometry, lines, stall_timeout };
+                Ok((decoder, audio_pipe))
+            }
+            Err(trouble) => Err(explain(&mut child, trouble)),
+        }
+    }
+
+    /// Size and pixel format of the frames.
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The frame rate that the source declares.
+    pub(crate) fn frame_rate(&self) -> Option<framelane_frame::FrameRate> {
+        self.reader.frame_rate()
+    }
+
+    /// What ffmpeg said of its input.
+    pub(crate) fn input_info(&self) -> MediaInfo {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).info().clone()
+    }
+
+    /// Reads up to the next frame. `None` is the end of ffmpeg's output.
+    pub(crate) fn next_frame(&mut self) -> Result<Option<PacketHeader>, Trouble> {
+        loop {
+            match self.reader.next_packet() {
+                Ok(Some(packet)) if packet.stream != self.stream => {}
+                Ok(Some(packet)) if packet.payload_bytes != self.geometry.payload_bytes() => {
+                    let (got, geometry) = (packet.payload_bytes, self.geometry);
+                    let what = format!("a frame of {got} bytes is no {geometry}");
+                    return Err(Trouble::Unusable(what));
+                }
+                Ok(packet) => return Ok(packet),
+                Err(error) => {
+                    let trouble = Trouble::of_read(error, self.stall_timeout);
+                    return Err(explain(&mut self.child, trouble));
+                }
+            }
+        }
+    }
+
+    /// Reads the pixels of the last frame into `out`.
+    pub(crate) fn read_frame(&mut self, out: &mut [u8]) -> Result<(), Trouble> {
+        self.reader.read_payload(out).map_err(|error| {
+            let trouble = Trouble::of_read(error, self.stall_timeout);
+            explain(&mut self.child, trouble)
+        })
+    }
+
+    /// Reads past the last frame.
+    pub(crate) fn skip_frame(&mut self) -> Result<(), Trouble> {
+        self.reader.skip_payload().map_err(|error| Trouble::of_read(error, self.stall_timeout))
+    }
+
+    /// After the end of the output: whether ffmpeg found that to be the end, too.
+    pub(crate) fn finish(&mut self) -> Result<(), Trouble> {
+        let status = self.child.wait_timeout(ENDING_TAKES).ok().flatten();
+        if status.is_some_and(|status| status.success()) {
+            return Ok(());
+        }
+        Err(Trouble::Decoder(Box::new(self.child.failure())))
+    }
+
+    /// What ffmpeg has to say, whether or not it calls that a failure.
+    pub(crate) fn failure(&mut self) -> Trouble {
+        Trouble::Decoder(Box::new(self.child.failure()))
+    }
+
+    /// Ends ffmpeg.
+    pub(crate) fn stop(&mut self) {
+        // What can't be reaped is reaped by the next attempt, or by the end of this process.
+        let _ = self.child.stop(ENDING_TAKES);
+    }
+}
+
+/// A frame's time at the source, from what the pipe says.
+pub(crate) fn source_time_ns(pts_ns: i64) -> i64 {
+    pts_ns - i64::try_from(TS_OFFSET.as_nanos()).expect("seconds, not years")
+}
+
+/// The video stream and what its frames are.
+fn video_of(reader: &Reader<PatientPipe<'static>>) -> Result<(usize, Geometry), Trouble> {
+    let unusable = |what: &str| Trouble::Unusable(what.to_owned());
+    let stream = reader.video_stream().ok_or_else(|| unusable("no video stream"))?;
+    match &reader.streams()[stream].class {
+        Class::Video(video) => video
+            .geometry()
+            .map(|geometry| (stream, geometry))
+            .ok_or_else(|| unusable("a size or pixel format that no ring can hold")),
+        Class::Audio(_) => Err(unusable("no video stream")),
+    }
+}
+
+/// Replaces what the pipe looks like by what ffmpeg says happened.
+fn explain(child: &mut Child, trouble: Trouble) -> Trouble {
+    if !trouble.is_from_the_pipe() {
+        return trouble;
+    }
+    // An ffmpeg that still runs has written nonsense; one that ends says why.
+    match child.wait_timeout(ENDING_TAKES) {
+        Ok(Some(_)) => Trouble::Decoder(Box::new(child.failure())),
+        _ => trouble,
+    }
+}

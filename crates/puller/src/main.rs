@@ -1,0 +1,21 @@
+//! `puller`: decodes a live stream or a file with ffmpeg, and publishes every frame to a ring in
+//! shared memory. Audio packets go to a ring of their own, as they are.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod audio;
+mod decoder;
+mod puller;
+mod trouble;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use framelane_stage::main_with;
+
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    arguments.log.init();
+    main_with("puller", || puller::run(arguments))
+}

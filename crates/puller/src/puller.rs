@@ -1,0 +1,379 @@
+//! The puller itself: sessions with ffmpeg, one after the other, on one timeline and into one ring.
+//!
+//! A file has one session. A live input gets a new one whenever the last has ended, stalled or
+//! failed, for as long as nobody stops the puller.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use framelane_frame::{Colour, Matrix};
+use framelane_media::ffmpeg::{
+    DecodeOptions, FailureKind, Ffmpeg, MediaInfo, ProbeError, audio_codec_is_supported, probe,
+};
+use framelane_media::{Secrets, Timeline};
+use framelane_ring::{
+    Descriptor, Policy, Record, Ring, RingConfig, RingError, ShmError, Source, VideoTrack,
+    WriteGrant, monotonic_ns,
+};
+use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring};
+
+use crate::args::Arguments;
+use crate::audio::Audio;
+use crate::decoder::{Decoder, source_time_ns};
+use crate::trouble::Trouble;
+
+/// How long a file may take to tell what is in it.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long one wait for a slot lasts before the puller looks whether it is asked to stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Metadata that may travel with a frame, in bytes.
+const META_CAPACITY: usize = 4096;
+
+/// How a session ended well.
+enum Ending {
+    /// The file was read to its end.
+    Finished,
+    /// ffmpeg has to be started anew with what is known by now.
+    Again,
+}
+
+struct Puller {
+    args: Arguments,
+    ffmpeg: Ffmpeg,
+    secrets: Secrets,
+    shutdown: Shutdown,
+    /// Which of the inputs is pulled.
+    turn: usize,
+    session: u64,
+    wants_audio: bool,
+    colour: Option<Colour>,
+    source: Option<Source>,
+    audio: Audio,
+    timeline: Timeline,
+    backoff: Backoff,
+}
+
+/// Pulls until the stream ends, the puller is asked to stop, or trying again is pointless.
+pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
+    let shutdown = Shutdown::on_signals().context("taking over signals")?;
+    let ffmpeg =
+        Ffmpeg::find(&args.ffmpeg).map_err(|error| Failure::new(ExitStatus::Ffmpeg, error))?;
+    let mut secrets = Secrets::default();
+    args.inputs.iter().for_each(|input| secrets.add_url(input));
+    let live = args.inputs.iter().any(|input| args.is_live(input));
+    let mut puller = Puller {
+        ffmpeg,
+        secrets,
+        shutdown,
+        turn: 0,
+        session: 0,
+        wants_audio: !args.no_audio,
+        colour: None,
+        source: None,
+        audio: Audio::new(audio_ring(&args.ring)?, args.policy()),
+        timeline: Timeline::new(live),
+        backoff: Backoff::default(),
+        args,
+    };
+    puller.pull()
+}
+
+impl Puller {
+    fn input(&self) -> &str {
+        &self.args.inputs[self.turn % self.args.inputs.len()]
+    }
+
+    fn shown_input(&self) -> String {
+        self.secrets.redact(self.input()).into_owned()
+    }
+
+    fn pull(&mut self) -> Result<(), Failure> {
+        let result = loop {
+            if self.shutdown.requested() {
+                break Ok(false);
+            }
+            match self.session() {
+                Ok(Ending::Finished) => break Ok(true),
+                Ok(Ending::Again) => {}
+                Err(Trouble::Stopped) => break Ok(false),
+                Err(trouble) => {
+                    if let Err(failure) = self.after(trouble) {
+                        break Err(failure);
+                    }
+                }
+            }
+        };
+        self.close(result)
+    }
+
+    /// Ends the stream, or leaves it to the next puller.
+    fn close(&mut self, result: Result<bool, Failure>) -> Result<(), Failure> {
+        let audio = std::mem::replace(
+            &mut self.audio,
+            Audio::new(self.args.ring.clone(), self.args.policy()),
+        );
+        // A file that fails half-way has ended there; a live input may come back.
+        let ended = match &result {
+            Ok(finished) => *finished,
+            Err(_) => !self.args.is_live(self.input()),
+        };
+        match (ended, self.source.take()) {
+            (true, Some(source)) => {
+                source.end();
+                audio.end();
+            }
+            (_, source) => {
+                drop(source);
+                audio.leave();
+            }
+        }
+        result.map(|_| ())
+    }
+
+    /// Decides whether to go on after a session that went wrong, and waits before it does.
+    fn after(&mut self, trouble: Trouble) -> Result<(), Failure> {
+        let may_drop_audio =
+            matches!(trouble.kind(), Some(FailureKind::NoAudio | FailureKind::AudioCodec));
+        if may_drop_audio && self.wants_audio {
+            tracing::info!(input = self.shown_input(), reason = %trouble, "going on without audio");
+            self.wants_audio = false;
+            return Ok(());
+        }
+        let shown = self.shown_input();
+        let live = self.args.is_live(self.input());
+        let wait = self.backoff.next_delay();
+        let failures = self.backoff.tries();
+        let tired = self.args.max_retries > 0 && failures >= self.args.max_retries;
+        if !live || tired || trouble.is_final() {
+            return Err(trouble.into_failure(&shown));
+        }
+        tracing::warn!(input = shown, %trouble, failures, ?wait, "the input failed: trying again");
+        self.turn += 1;
+        self.shutdown.sleep(wait);
+        Ok(())
+    }
+
+    /// Runs ffmpeg once.
+    fn session(&mut self) -> Result<Ending, Trouble> {
+        let probed = self.probe()?;
+        let options = self.decode_options();
+        let live = options.live;
+        let started = Decoder::start(
+            &self.ffmpeg,
+            options,
+            self.wants_audio,
+            &self.secrets,
+            self.args.stall_timeout,
+            &self.shutdown,
+        );
+        let (mut decoder, audio_pipe) = match started {
+            // A file may be a video without a single frame: then nothing is written at all.
+            Err(Trouble::Decoder(failure))
+                if failure.status().is_some_and(|status| status.success()) && !live =>
+            {
+                return self.publish_nothing(probed.as_ref());
+            }
+            other => other?,
+        };
+        if self.must_start_anew(&decoder) {
+            decoder.stop();
+            return Ok(Ending::Again);
+        }
+        self.session += 1;
+        if let Some(pipe) = audio_pipe {
+            self.audio.start_session(self.session, pipe, &self.shutdown);
+        }
+        self.attach(&decoder)?;
+        let result = self.pump(&mut decoder);
+        if matches!(result, Err(Trouble::Stopped | Trouble::Stalled(_) | Trouble::Ring(_))) {
+            decoder.stop();
+        }
+        result?;
+        if live {
+            // The loss of a live input looks like its end, down to ffmpeg's exit status.
+            return Err(decoder.failure());
+        }
+        decoder.finish().map(|()| Ending::Finished)
+    }
+
+    /// Asks what is in a file. A live input is never probed: that would cost seconds.
+    fn probe(&mut self) -> Result<Option<MediaInfo>, Trouble> {
+        if self.args.is_live(self.input()) {
+            return Ok(None);
+        }
+        let ffprobe = self.ffmpeg.ffprobe();
+        let args = &self.args.input_args;
+        let probed = probe(&ffprobe, self.input(), args, &self.secrets, PROBE_TIMEOUT);
+        let info = match probed {
+            Ok(info) => info,
+            Err(ProbeError::Failed(failure)) => return Err(Trouble::Decoder(failure)),
+            Err(ProbeError::Start(error)) => return Err(Trouble::Start(error)),
+            Err(error) => return Err(Trouble::Unusable(error.to_string())),
+        };
+        let Some(video) = &info.video else {
+            return Err(Trouble::Unusable("it has no video stream".into()));
+        };
+        if !video.is_rgb() {
+            self.colour = Some(self.complete(video.colour, video.height));
+        }
+        let audio = info.audio.as_ref().map(|audio| audio.codec.as_str());
+        if let Some(codec) = audio.filter(|codec| !audio_codec_is_supported(codec)) {
+            tracing::warn!(codec, "audio in this codec can't be passed on: going on without it");
+        }
+        self.wants_audio &= audio.is_some_and(audio_codec_is_supported);
+        Ok(Some(info))
+    }
+
+    /// Fills in what a source does not say of its colour.
+    fn complete(&self, colour: Colour, height: u32) -> Colour {
+        let (complete, guessed) = colour.or_guess(height);
+        if guessed {
+            let matrix = complete.matrix.name().unwrap_or("unknown");
+            let range = complete.range.name().unwrap_or("unknown");
+            tracing::info!(matrix, range, "the source does not say its colour: guessed");
+        }
+        complete
+    }
+
+    fn decode_options(&self) -> DecodeOptions {
+        let mut options = DecodeOptions::new(self.input(), self.args.pix_fmt);
+        options.input_args.clone_from(&self.args.input_args);
+        options.realtime = self.args.realtime;
+        options.size = self.args.size.or_else(|| self.ring_size());
+        options.colour = self.colour;
+        options.colour_mode = self.args.colour;
+        options.frame_rate = self.args.fps;
+        options
+    }
+
+    /// The size of the frames in the ring, if it is there: a source that has changed its size is
+    /// scaled to it.
+    fn ring_size(&self) -> Option<(u32, u32)> {
+        let descriptor = match &self.source {
+            Some(source) => source.ring().descriptor(),
+            None => Ring::open(&self.args.ring)
+                .ok()
+                .filter(|ring| ring.end().is_none())
+                .map_or(Ok(None), |ring| ring.descriptor()),
+        };
+        let video = descriptor.ok().flatten()?.video?;
+        Some((video.geometry.width(), video.geometry.height()))
+    }
+
+    /// Whether a live source turns out to need another conversion than ffmpeg does by itself: it
+    /// takes everything untagged for BT.601.
+    fn must_start_anew(&mut self, decoder: &Decoder) -> bool {
+        if self.colour.is_some() {
+            return false;
+        }
+        let Some(video) = decoder.input_info().video.filter(|video| !video.is_rgb()) else {
+            return false;
+        };
+        let complete = self.complete(video.colour, video.height);
+        self.colour = Some(complete);
+        let untagged = video.colour.matrix == Matrix::Unknown;
+        untagged && complete.matrix == Matrix::Bt709 && !self.args.pix_fmt.is_yuv()
+    }
+
+    /// Makes or joins the ring, and says in it what the source is.
+    fn attach(&mut self, decoder: &Decoder) -> Result<(), Trouble> {
+        let geometry = decoder.geometry();
+        let live = self.args.is_live(self.input());
+        let video = VideoTrack {
+            geometry,
+            frame_rate: self.args.fps.or_else(|| decoder.frame_rate()),
+            colour: self.colour.unwrap_or_default().or_guess(geometry.height()).0,
+        };
+        let audio = if self.wants_audio { self.audio.track()? } else { None };
+        let descriptor = Descriptor { source: self.shown_input(), live, video: Some(video), audio };
+        match &mut self.source {
+            Some(source) => {
+                source.start_epoch();
+                self.timeline.reconnect();
+            }
+            none => {
+                *none = Some(open_source(&self.args, geometry.payload_bytes(), &self.shutdown)?)
+            }
+        }
+        let Some(source) = &self.source else { return Err(Trouble::Stopped) };
+        if let Some((pts_ns, received_ns)) = source.last_frame().filter(|_| self.session == 1) {
+            self.timeline = Timeline::after(live, pts_ns, received_ns);
+        }
+        source.ring().set_descriptor(&descriptor)?;
+        let ring = source.ring().name();
+        tracing::info!(input = self.shown_input(), ring, frames = %geometry, "pulling");
+        Ok(())
+    }
+
+    /// A video without a frame: the ring appears, and has ended.
+    fn publish_nothing(&mut self, probed: Option<&MediaInfo>) -> Result<Ending, Trouble> {
+        let geometry = probed
+            .and_then(|info| info.video.as_ref())
+            .and_then(|video| video.geometry(self.args.pix_fmt))
+            .ok_or_else(|| Trouble::Unusable("not a single frame".into()))?;
+        self.source = Some(open_source(&self.args, geometry.payload_bytes(), &self.shutdown)?);
+        Ok(Ending::Finished)
+    }
+
+    /// Moves frames from ffmpeg's pipe into the ring, until the pipe ends.
+    fn pump(&mut self, decoder: &mut Decoder) -> Result<(), Trouble> {
+        let geometry = decoder.geometry();
+        while let Some(packet) = decoder.next_frame()? {
+            let received_ns = monotonic_ns();
+            let placed = self.timeline.place(source_time_ns(packet.pts_ns), received_ns);
+            self.audio.place(self.session, self.timeline.offset_ns());
+            self.backoff.reset();
+            let Some(source) = &mut self.source else { return Err(Trouble::Stopped) };
+            let Some(mut grant) = wait_for_slot(source, &self.shutdown)? else {
+                decoder.skip_frame()?;
+                source.skip();
+                continue;
+            };
+            decoder.read_frame(&mut grant.bytes_mut()[..packet.payload_bytes])?;
+            grant.commit(Record {
+                received_ns,
+                epoch: source.ring().epoch(),
+                discontinuity: placed.discontinuity,
+                ..Record::of_picture(geometry, placed.pts_ns)
+            })?;
+            if self.shutdown.requested() {
+                return Err(Trouble::Stopped);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Becomes the source of the ring. The ring of an earlier stream has to lose its last users first.
+fn open_source(args: &Arguments, payload: usize, shutdown: &Shutdown) -> Result<Source, Trouble> {
+    let config = RingConfig {
+        slots: args.slots,
+        payload_capacity: payload,
+        meta_capacity: META_CAPACITY,
+        policy: args.policy(),
+    };
+    loop {
+        match Source::attach(&args.ring, &config) {
+            Err(RingError::Ended(_) | RingError::Shm(ShmError::NotFound(_)))
+                if !shutdown.requested() =>
+            {
+                shutdown.sleep(PATIENCE);
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// Takes a slot for the next frame: at once or not at all on a drop-oldest ring, else as soon as
+/// there is one.
+fn wait_for_slot(source: &mut Source, shutdown: &Shutdown) -> Result<Option<WriteGrant>, Trouble> {
+    if source.ring().policy() == Policy::DropOldest {
+        return Ok(source.acquire(Duration::ZERO)?);
+    }
+    while !shutdown.requested() {
+        if let Some(grant) = source.acquire(PATIENCE)? {
+            return Ok(Some(grant));
+        }
+    }
+    Err(Trouble::Stopped)
+}

@@ -1,0 +1,62 @@
+//! The pusher's command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use framelane_media::ffmpeg::ColourMode;
+use framelane_ring::{GroupName, SegmentName};
+use framelane_stage::{LogOptions, parse_bitrate, parse_duration, parse_group, parse_ring};
+
+/// Take frames from a ring in order, encode them, and push them to a server or into a file.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    /// The ring to take frames from.
+    #[arg(long, env = "FRAMELANE_RING", value_name = "NAME", value_parser = parse_ring)]
+    pub(crate) ring: SegmentName,
+    /// Where to push: an RTMP, RTSP or SRT URL, or a file. A file that is there is overwritten.
+    #[arg(long, env = "FRAMELANE_OUTPUT", value_name = "URL|FILE")]
+    pub(crate) output: String,
+    /// The encoder, as ffmpeg calls it; rawvideo writes the frames as they are.
+    #[arg(long, env = "FRAMELANE_CODEC", default_value = "libx264")]
+    pub(crate) codec: String,
+    /// The encoder's preset, where it has presets.
+    #[arg(long, env = "FRAMELANE_PRESET", default_value = "veryfast")]
+    pub(crate) preset: String,
+    /// The bit rate, such as 2M or 800k [default: the encoder's choice].
+    #[arg(long, env = "FRAMELANE_BITRATE", value_parser = parse_bitrate)]
+    pub(crate) bitrate: Option<String>,
+    /// The longest time from one key frame to the next.
+    #[arg(long, env = "FRAMELANE_GOP", default_value = "2s", value_parser = parse_duration)]
+    pub(crate) gop: Duration,
+    /// The ordered group to take frames as; a second pusher on the ring needs one of its own.
+    #[arg(long, env = "FRAMELANE_GROUP", default_value = "pusher", value_parser = parse_group)]
+    pub(crate) group: GroupName,
+    /// Pass over a missing frame when a later one has been ready for so long. Only on drop-oldest
+    /// rings: a block ring waits for every frame.
+    #[arg(long, env = "FRAMELANE_MAX_WAIT", default_value = "500ms", value_parser = parse_duration)]
+    pub(crate) max_wait: Duration,
+    /// Drop frames that are older than this when their turn comes [default: none is too old].
+    #[arg(long, env = "FRAMELANE_MAX_AGE", value_parser = parse_duration)]
+    pub(crate) max_age: Option<Duration>,
+    /// Colour conversion: fast (right matrix and range, ordinary rounding) or exact.
+    #[arg(long, env = "FRAMELANE_COLOUR", value_name = "MODE", default_value = "fast")]
+    pub(crate) colour: ColourMode,
+    /// Give up after so many failures in a row; 0 tries for ever. A file is tried once.
+    #[arg(long, env = "FRAMELANE_MAX_RETRIES", default_value = "0")]
+    pub(crate) max_retries: u32,
+    /// One more argument for ffmpeg before the output. Repeat it for each.
+    #[arg(
+        long = "output-arg",
+        env = "FRAMELANE_OUTPUT_ARG",
+        value_name = "ARG",
+        allow_hyphen_values = true
+    )]
+    pub(crate) output_args: Vec<String>,
+    /// The ffmpeg to run.
+    #[arg(long, env = "FRAMELANE_FFMPEG", value_name = "PATH", default_value = "ffmpeg")]
+    pub(crate) ffmpeg: PathBuf,
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+}

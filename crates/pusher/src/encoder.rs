@@ -1,0 +1,172 @@
+//! One running ffmpeg that encodes, and the writing end of its pipe.
+
+use std::io;
+use std::time::Duration;
+
+use framelane_frame::{Colour, FrameRate, Geometry};
+use framelane_media::ffmpeg::{
+    Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, Ffmpeg,
+};
+use framelane_media::nut::{AudioStream, TimeBase, VideoParameters, WriteError, Writer};
+use framelane_media::{PatientPipe, Secrets};
+use framelane_ring::AudioTrack;
+use framelane_stage::Shutdown;
+
+/// What ffmpeg is told of a stream whose frame rate nobody knows: encoders plan by it.
+const USUAL_RATE: u32 = 25;
+
+/// How long the encoder may take nothing before it counts as hung: longer than it takes to notice
+/// a frozen server by itself.
+const STALL: Duration = Duration::from_secs(8);
+
+/// How long ffmpeg may take to flush and end once its input has ended, on a live output and when
+/// asked to stop. A file is waited for.
+const ENDING_TAKES: Duration = Duration::from_millis(1500);
+
+/// What can go wrong with an encoder.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EncoderError {
+    /// ffmpeg could not be started.
+    #[error(transparent)]
+    Start(ChildError),
+    /// ffmpeg ended.
+    #[error(transparent)]
+    Ended(Box<ChildFailure>),
+    /// ffmpeg takes nothing any more.
+    #[error("the encoder has taken nothing for {STALL:?}")]
+    Stalled,
+    /// A frame can't be written.
+    #[error("a frame can't be written")]
+    Frame(#[source] WriteError),
+    /// The system.
+    #[error("preparing ffmpeg's pipe")]
+    System(#[source] io::Error),
+    /// The stage is asked to stop.
+    #[error("asked to stop")]
+    Stopped,
+}
+
+/// What a stream is made with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StreamFormat {
+    pub(crate) geometry: Geometry,
+    pub(crate) frame_rate: Option<FrameRate>,
+    pub(crate) colour: Colour,
+    pub(crate) audio: Option<AudioTrack>,
+}
+
+/// A running encoder.
+pub(crate) struct Encoder {
+    child: Child,
+    writer: Option<Writer<PatientPipe<'static>>>,
+    format: StreamFormat,
+    audio_time_base: Option<TimeBase>,
+}
+
+impl Encoder {
+    /// Starts ffmpeg and writes the headers.
+    pub(crate) fn start(
+        ffmpeg: &Ffmpeg,
+        options: &EncodeOptions,
+        format: StreamFormat,
+        secrets: &Secrets,
+        shutdown: &Shutdown,
+    ) -> Result<Self, EncoderError> {
+        let mut child = ChildCommand::new(ffmpeg.program())
+            .args(options.args(ffmpeg))
+            .pipe_stdin()
+            .secrets(secrets.clone())
+            .spawn()
+            .map_err(EncoderError::Start)?;
+        let stdin = child.take_stdin().expect("stdin was asked for");
+        let stop = shutdown.clone();
+        let pipe = PatientPipe::new(stdin, STALL, move || stop.requested())
+            .map_err(EncoderError::System)?;
+        let usual = FrameRate::new(USUAL_RATE, 1).expect("a rate that can be");
+        let video = VideoParameters {
+            geometry: format.geometry,
+            sample_aspect: (0, 0),
+            frame_rate: format.frame_rate.unwrap_or(usual),
+        };
+        let time_base = format
+            .audio
+            .as_ref()
+            .and_then(|track| TimeBase::new(track.time_base.0, track.time_base.1));
+        let audio = format.audio.as_ref().zip(time_base).map(|(track, time_base)| {
+            let stream = AudioStream {
+                tag: track.tag.clone(),
+                sample_rate: track.sample_rate,
+                channels: track.channels,
+                codec_specific_data: track.codec_specific.clone(),
+            };
+            (stream, time_base)
+        });
+        match Writer::create(pipe, &video, audio.as_ref().map(|(stream, base)| (stream, *base))) {
+            Ok(writer) => {
+                Ok(Self { child, writer: Some(writer), format, audio_time_base: time_base })
+            }
+            Err(error) => Err(explain(&mut child, error)),
+        }
+    }
+
+    /// What the stream was made with.
+    pub(crate) fn format(&self) -> &StreamFormat {
+        &self.format
+    }
+
+    /// Whether ffmpeg is still there. It may end without anything having been written to it.
+    pub(crate) fn check(&mut self) -> Result<(), EncoderError> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            _ => Err(EncoderError::Ended(Box::new(self.child.failure()))),
+        }
+    }
+
+    /// Writes a frame.
+    pub(crate) fn write_frame(&mut self, pts_ns: i64, bytes: &[u8]) -> Result<(), EncoderError> {
+        let Some(writer) = &mut self.writer else { return Err(EncoderError::Stopped) };
+        writer.write_video(pts_ns, bytes).map_err(|error| explain(&mut self.child, error))
+    }
+
+    /// Writes an audio packet.
+    pub(crate) fn write_audio(&mut self, pts_ns: i64, bytes: &[u8]) -> Result<(), EncoderError> {
+        let ticks = self.audio_time_base.and_then(|base| base.from_ns(pts_ns));
+        let (Some(writer), Some(ticks)) = (&mut self.writer, ticks) else { return Ok(()) };
+        writer.write_audio(ticks, bytes).map_err(|error| explain(&mut self.child, error))
+    }
+
+    /// Ends the stream, and waits until ffmpeg has written everything: for as long as that takes,
+    /// unless `hurry` says not to.
+    pub(crate) fn finish(&mut self, hurry: impl Fn() -> bool) -> Result<(), EncoderError> {
+        // Dropping the writer closes the pipe, which is how ffmpeg learns that it was all.
+        self.writer = None;
+        let mut hurried = false;
+        while !hurried {
+            hurried = hurry();
+            match self.child.wait_timeout(ENDING_TAKES) {
+                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(None) => {}
+                _ => return Err(EncoderError::Ended(Box::new(self.child.failure()))),
+            }
+        }
+        // What ffmpeg could not send in time is lost, as it would be without a stop.
+        let _ = self.child.kill();
+        Ok(())
+    }
+}
+
+/// Replaces what the pipe looks like by what ffmpeg says happened.
+fn explain(child: &mut Child, error: WriteError) -> EncoderError {
+    match &error {
+        WriteError::Io(cause) if cause.kind() == io::ErrorKind::TimedOut => EncoderError::Stalled,
+        WriteError::Io(cause) if cause.kind() == io::ErrorKind::ConnectionAborted => {
+            EncoderError::Stopped
+        }
+        _ if error.is_broken_pipe() => {
+            // It is on its way out: let it say why.
+            let _ = child.wait_timeout(ENDING_TAKES);
+            EncoderError::Ended(Box::new(child.failure()))
+        }
+        _ => EncoderError::Frame(error),
+    }
+}

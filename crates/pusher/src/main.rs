@@ -1,0 +1,20 @@
+//! `pusher`: takes frames from a ring strictly in order, has ffmpeg encode them, and pushes the
+//! stream to a server or into a file. Audio is muxed beside the frames, as it came.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod audio;
+mod encoder;
+mod pusher;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use framelane_stage::main_with;
+
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    arguments.log.init();
+    main_with("pusher", || pusher::run(arguments))
+}

@@ -1,0 +1,319 @@
+//! The pusher itself: frames in order, one encoder at a time, and the encoder started anew when it
+//! or its server fails. The ring, the timeline and this process outlive both.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use framelane_media::ffmpeg::{EncodeOptions, FailureKind, Ffmpeg, OutputKind};
+use framelane_media::{Secrets, Timeline};
+use framelane_ring::{
+    OrderedConsumer, OrderedFrame, Policy, Ring, RingError, SegmentName, ShmError, Turn,
+};
+use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring};
+
+use crate::args::Arguments;
+use crate::audio::{Audio, AudioError};
+use crate::encoder::{Encoder, EncoderError, StreamFormat};
+
+/// How long one wait for a frame lasts before the pusher looks whether it is asked to stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// An encoder that has run for so long was a good one: the next failure is a new one.
+const GOOD_RUN: Duration = Duration::from_secs(10);
+
+struct Pusher {
+    args: Arguments,
+    ffmpeg: Ffmpeg,
+    secrets: Secrets,
+    shutdown: Shutdown,
+    frames: OrderedConsumer,
+    audio: Option<Audio>,
+    stream: Option<Stream>,
+    timeline: Timeline,
+    backoff: Backoff,
+    /// Not before this moment is the encoder started again.
+    retry_at: Option<Instant>,
+}
+
+/// A stream that is being sent.
+struct Stream {
+    encoder: Encoder,
+    /// Time of its first frame, in the ring's own time.
+    start_ns: i64,
+    /// What is added to times, so that none is negative.
+    shift_ns: i64,
+    since: Instant,
+}
+
+/// Pushes until the stream ends, the pusher is asked to stop, or trying again is pointless.
+pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
+    let shutdown = Shutdown::on_signals().context("taking over signals")?;
+    let ffmpeg =
+        Ffmpeg::find(&args.ffmpeg).map_err(|error| Failure::new(ExitStatus::Ffmpeg, error))?;
+    let mut secrets = Secrets::default();
+    secrets.add_output(&args.output);
+    let Some(frames) = join(&args, &shutdown)? else { return Ok(()) };
+    let mut pusher = Pusher {
+        ffmpeg,
+        secrets,
+        frames,
+        audio: None,
+        stream: None,
+        timeline: Timeline::new(false),
+        backoff: Backoff::default(),
+        retry_at: None,
+        shutdown,
+        args,
+    };
+    pusher.push()
+}
+
+/// Waits for the ring, and becomes the member of the group.
+fn join(args: &Arguments, shutdown: &Shutdown) -> Result<Option<OrderedConsumer>, Failure> {
+    let mut told = false;
+    loop {
+        if !told {
+            tracing::info!(ring = args.ring.ring(), "waiting for frames");
+        }
+        let go_on = || !shutdown.requested();
+        let Some(ring) = Ring::wait(&args.ring, go_on)? else { return Ok(None) };
+        match OrderedConsumer::join(ring, &args.group) {
+            Err(RingError::Shm(ShmError::NotFound(_))) if go_on() => {}
+            Err(RingError::GroupTaken { holder, .. }) if go_on() => {
+                // It may just be leaving; or this one stands by to take over.
+                if !told {
+                    let group = args.group.as_str();
+                    tracing::warn!(group, holder, "the group has a member: standing by");
+                }
+                told = true;
+                shutdown.sleep(PATIENCE);
+            }
+            Err(_) if !go_on() => return Ok(None),
+            other => {
+                let mut frames = other?;
+                frames.set_max_wait(Some(args.max_wait));
+                frames.set_max_age(args.max_age);
+                return Ok(Some(frames));
+            }
+        }
+    }
+}
+
+impl Pusher {
+    fn push(&mut self) -> Result<(), Failure> {
+        while !self.shutdown.requested() && !self.frames.ring().is_draining() {
+            match self.frames.next(PATIENCE)? {
+                Turn::Frame(frame) => self.take(frame)?,
+                Turn::Ended => return self.end(),
+                Turn::TimedOut => self.idle()?,
+            }
+        }
+        self.stop();
+        Ok(())
+    }
+
+    /// Deals with the frame whose turn it is.
+    fn take(&mut self, frame: OrderedFrame) -> Result<(), Failure> {
+        let placed = self.timeline.place(frame.record().pts_ns, frame.record().received_ns);
+        match self.send(&frame, placed.pts_ns) {
+            Ok(true) => {
+                frame.done()?;
+                if self.stream.as_ref().is_some_and(|stream| stream.since.elapsed() > GOOD_RUN) {
+                    self.backoff.reset();
+                }
+                Ok(())
+            }
+            Ok(false) => self.put_off(frame, placed.pts_ns),
+            Err(AudioError::Ring(error)) => Err(error.into()),
+            // Asked to stop with a frame that ffmpeg would not take: the next pusher sends it.
+            Err(AudioError::Encoder(EncoderError::Stopped)) => Ok(()),
+            Err(AudioError::Encoder(error)) => {
+                self.after(error)?;
+                self.put_off(frame, placed.pts_ns)
+            }
+        }
+    }
+
+    /// Writes a frame and its audio. `false` when there is no encoder now.
+    fn send(&mut self, frame: &OrderedFrame, pts_ns: i64) -> Result<bool, AudioError> {
+        self.prepare(frame, pts_ns)?;
+        let Some(stream) = &mut self.stream else { return Ok(false) };
+        let time_ns = pts_ns.saturating_add(stream.shift_ns);
+        stream.encoder.write_frame(time_ns, frame.bytes()).map_err(AudioError::Encoder)?;
+        if let Some(audio) = &mut self.audio {
+            audio.write_up_to(pts_ns, stream.start_ns, stream.shift_ns, &mut stream.encoder)?;
+        }
+        Ok(true)
+    }
+
+    /// Sees to it that there is an encoder for frames like this one, if it is time for one.
+    fn prepare(&mut self, frame: &OrderedFrame, pts_ns: i64) -> Result<(), AudioError> {
+        let format = self.format_of(frame)?;
+        if let Some(stream) = &mut self.stream {
+            stream.encoder.check().map_err(AudioError::Encoder)?;
+            if stream.encoder.format().geometry == format.geometry {
+                return Ok(());
+            }
+            tracing::info!(frames = %format.geometry, "the frames have changed: a new stream");
+            let shutdown = self.shutdown.clone();
+            let finished = stream.encoder.finish(|| shutdown.requested());
+            self.stream = None;
+            finished.map_err(AudioError::Encoder)?;
+        }
+        if self.retry_at.is_some_and(|moment| Instant::now() < moment) {
+            return Ok(());
+        }
+        let options = self.encode_options(&format);
+        let encoder = Encoder::start(&self.ffmpeg, &options, format, &self.secrets, &self.shutdown)
+            .map_err(AudioError::Encoder)?;
+        tracing::info!(output = self.shown_output(), frames = %encoder.format().geometry, "pushing");
+        // A stream may start before 0, but a pipe of NUT can't.
+        let shift_ns = if pts_ns < 0 { pts_ns.saturating_neg() } else { 0 };
+        self.stream = Some(Stream { encoder, start_ns: pts_ns, shift_ns, since: Instant::now() });
+        Ok(())
+    }
+
+    /// What a stream of frames like this one is.
+    fn format_of(&mut self, frame: &OrderedFrame) -> Result<StreamFormat, AudioError> {
+        let ring = self.frames.ring();
+        let geometry = frame.record().geometry.ok_or_else(|| RingError::Descriptor {
+            ring: ring.name().to_owned(),
+            what: "its frames are no pictures".to_owned(),
+        })?;
+        if self.stream.is_none() && self.audio.is_none() {
+            let audio = audio_ring(&self.args.ring)?;
+            self.audio = join_audio(&audio, self.frames.ring(), &self.args)?;
+        }
+        let descriptor = self.frames.ring().descriptor()?.unwrap_or_default();
+        let video = descriptor.video;
+        Ok(StreamFormat {
+            geometry,
+            frame_rate: video.as_ref().and_then(|video| video.frame_rate),
+            colour: video.map(|video| video.colour).unwrap_or_default(),
+            audio: self.audio.as_ref().map(|audio| audio.track().clone()),
+        })
+    }
+
+    fn encode_options(&self, format: &StreamFormat) -> EncodeOptions {
+        let args = &self.args;
+        let mut options = EncodeOptions::new(&args.output, format.geometry, format.colour);
+        options.codec.clone_from(&args.codec);
+        options.preset = Some(args.preset.clone());
+        options.bitrate.clone_from(&args.bitrate);
+        options.gop = args.gop;
+        options.frame_rate = format.frame_rate;
+        options.colour_mode = args.colour;
+        options.audio = format.audio.is_some();
+        options.output_args.clone_from(&args.output_args);
+        options
+    }
+
+    /// What becomes of a frame while there is no encoder: on a live ring it is dropped, or the
+    /// stream would start again with what is old by then; on a lossless one it waits.
+    fn put_off(&mut self, frame: OrderedFrame, pts_ns: i64) -> Result<(), Failure> {
+        if self.frames.ring().policy() == Policy::DropOldest {
+            frame.unsent()?;
+            if let Some(audio) = &mut self.audio {
+                audio.drop_up_to(pts_ns)?;
+            }
+        } else {
+            drop(frame);
+            self.shutdown.sleep(PATIENCE);
+        }
+        Ok(())
+    }
+
+    /// Decides whether to go on after the encoder has failed.
+    fn after(&mut self, error: EncoderError) -> Result<(), Failure> {
+        self.stream = None;
+        let kind = match &error {
+            EncoderError::Ended(failure) => Some(failure.kind()),
+            _ => None,
+        };
+        let pointless = matches!(error, EncoderError::Start(_) | EncoderError::Frame(_))
+            || matches!(
+                kind,
+                Some(FailureKind::Encoder | FailureKind::Option | FailureKind::Unauthorized)
+            );
+        let wait = self.backoff.next_delay();
+        let failures = self.backoff.tries();
+        let tired = self.args.max_retries > 0 && failures >= self.args.max_retries;
+        let output = self.shown_output();
+        if pointless || tired || !OutputKind::of(&self.args.output).is_live() {
+            let status = match &error {
+                EncoderError::Start(_) => ExitStatus::Ffmpeg,
+                _ => ExitStatus::Output,
+            };
+            let source = anyhow::Error::new(error).context(format!("can't push to {output}"));
+            return Err(Failure::new(status, source));
+        }
+        tracing::warn!(output, %error, failures, ?wait, "the output failed: trying again");
+        self.retry_at = Some(Instant::now() + wait);
+        Ok(())
+    }
+
+    /// Nothing came for a while: look after the encoder.
+    fn idle(&mut self) -> Result<(), Failure> {
+        match self.stream.as_mut().map(|stream| stream.encoder.check()) {
+            Some(Err(error)) => self.after(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The stream has ended: everything is written to the end.
+    fn end(&mut self) -> Result<(), Failure> {
+        let Some(mut stream) = self.stream.take() else {
+            tracing::info!("the stream has ended without a frame to push");
+            return Ok(());
+        };
+        let rest = match &mut self.audio {
+            Some(audio) => audio.write_rest(stream.start_ns, stream.shift_ns, &mut stream.encoder),
+            None => Ok(()),
+        };
+        let shutdown = self.shutdown.clone();
+        let finished = rest.and_then(|()| {
+            stream.encoder.finish(|| shutdown.requested()).map_err(AudioError::Encoder)
+        });
+        match finished {
+            Ok(()) => Ok(()),
+            Err(AudioError::Ring(error)) => Err(error.into()),
+            Err(AudioError::Encoder(EncoderError::Stopped)) => Ok(()),
+            Err(AudioError::Encoder(error)) => {
+                let context = format!("can't finish {}", self.shown_output());
+                Err(Failure::new(ExitStatus::Output, anyhow!(error).context(context)))
+            }
+        }
+    }
+
+    /// Asked to stop: what was written is finished, if ffmpeg does its part.
+    fn stop(&mut self) {
+        if let Some(mut stream) = self.stream.take()
+            && let Err(error) = stream.encoder.finish(|| true)
+        {
+            tracing::warn!(%error, "the encoder did not end well");
+        }
+    }
+
+    fn shown_output(&self) -> String {
+        self.secrets.redact(&self.args.output).into_owned()
+    }
+}
+
+/// Joins the audio ring, if the source has one. A second pusher waits for its turn like anybody.
+fn join_audio(
+    audio: &SegmentName,
+    ring: &Ring,
+    args: &Arguments,
+) -> Result<Option<Audio>, RingError> {
+    let announced = ring.descriptor()?.is_some_and(|descriptor| descriptor.audio.is_some());
+    if !announced {
+        return Ok(None);
+    }
+    match Audio::join(audio, &args.group) {
+        Err(error @ RingError::GroupTaken { .. }) => {
+            tracing::warn!(%error, "going on without audio");
+            Ok(None)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,23 @@
+//! Workers: processes that take frames from one ring, do something to them, and publish them to
+//! another. This library is what the `worker` binary is made of, and what a model of your own is
+//! made of when it is written in Rust:
+//!
+//! ```no_run
+//! use framelane_worker::{Options, run};
+//!
+//! let options = Options::new("cam1.in", "cam1.out")?;
+//! run(&options, || false, |frame, out| {
+//!     for (to, from) in out.iter_mut().zip(frame.bytes()) {
+//!         *to = 255 - from;
+//!     }
+//! })?;
+//! # Ok::<(), framelane_ring::RingError>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod operation;
+mod run;
+
+pub use operation::Operation;
+pub use run::{Options, Summary, run};

@@ -1,0 +1,134 @@
+//! The loop of a worker. It keeps the one order that loses nothing: claim, process, publish, and
+//! only then release. A frame that is in hand when the worker is asked to stop is finished.
+
+use std::time::{Duration, Instant};
+
+use framelane_ring::{
+    Job, Record, Relay, RelayOptions, Ring, RingError, SegmentName, ShmError, Work, WriteGrant,
+};
+
+/// How long one wait lasts before the loop looks whether it is asked to stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How a worker takes part.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The ring to take frames from. The worker waits until it is there.
+    pub from: SegmentName,
+    /// The ring to publish to. The worker makes it if it isn't there.
+    pub to: SegmentName,
+    /// Group and output ring.
+    pub relay: RelayOptions,
+}
+
+impl Options {
+    /// A worker of the group `worker`, with an output ring like the input ring.
+    ///
+    /// # Errors
+    /// [`RingError::Shm`] when a name can't name a ring.
+    pub fn new(from: &str, to: &str) -> Result<Self, RingError> {
+        let group = "worker".parse()?;
+        Ok(Self {
+            from: SegmentName::new(from)?,
+            to: SegmentName::new(to)?,
+            relay: RelayOptions { group, slots: None, payload_capacity: None },
+        })
+    }
+}
+
+/// What a worker has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Frames that were processed and published.
+    pub processed: u64,
+    /// Frames that were passed on as they were, because they kill their workers.
+    pub forwarded: u64,
+    /// Whether the stream has ended, rather than the worker having been asked to stop.
+    pub ended: bool,
+}
+
+/// Processes frames until the stream ends or `stop` says so. `process` gets each frame and a
+/// buffer of the same size for its output.
+///
+/// # Errors
+/// What joining and using the rings can meet. A frame in hand is given back to the others.
+pub fn run(
+    options: &Options,
+    stop: impl Fn() -> bool,
+    mut process: impl FnMut(&Job, &mut [u8]),
+) -> Result<Summary, RingError> {
+    let mut summary = Summary::default();
+    let Some(mut relay) = attach(options, &stop)? else { return Ok(summary) };
+    tracing::info!(from = relay.input().name(), to = relay.output().name(), "attached");
+    while !stop() && !relay.input().is_draining() {
+        let job = match relay.claim(PATIENCE)? {
+            Work::Frame(job) => job,
+            Work::TimedOut => continue,
+            Work::Ended => {
+                summary.ended = true;
+                break;
+            }
+        };
+        let Some(mut output) = wait_for_slot(&mut relay, &job, &stop)? else { break };
+        let mut record = Record { meta_bytes: 0, ..*job.record() };
+        let out = &mut output.bytes_mut()[..record.payload_bytes];
+        if job.is_poison() {
+            out.copy_from_slice(job.bytes());
+            record.unprocessed = true;
+            summary.forwarded += 1;
+        } else {
+            process(&job, out);
+            summary.processed += 1;
+        }
+        relay.publish(job, output, record)?;
+    }
+    Ok(summary)
+}
+
+/// Waits until both rings can be joined. `None` when asked to stop before.
+fn attach(options: &Options, stop: &impl Fn() -> bool) -> Result<Option<Relay>, RingError> {
+    let start = Instant::now();
+    let mut told = false;
+    loop {
+        let Some(from) = Ring::wait(&options.from, || !stop())? else { return Ok(None) };
+        match Relay::attach(from, &options.to, &options.relay) {
+            Err(RingError::Shm(ShmError::NotFound(_))) => {}
+            Err(RingError::Ended(ring)) => {
+                if !told && start.elapsed() > Duration::from_secs(2) {
+                    tracing::warn!(
+                        ring,
+                        "waiting for the users of an earlier stream's ring to finish"
+                    );
+                    told = true;
+                }
+                std::thread::sleep(PATIENCE);
+            }
+            other => return other.map(Some),
+        }
+        if stop() {
+            return Ok(None);
+        }
+    }
+}
+
+/// Takes an output slot for a job. `None` when asked to stop before there was one; the job's frame
+/// then goes back to the others.
+fn wait_for_slot(
+    relay: &mut Relay,
+    job: &Job,
+    stop: &impl Fn() -> bool,
+) -> Result<Option<WriteGrant>, RingError> {
+    let mut told = false;
+    loop {
+        if let Some(output) = relay.acquire(job, PATIENCE)? {
+            return Ok(Some(output));
+        }
+        if stop() {
+            return Ok(None);
+        }
+        if !told {
+            tracing::info!(ring = relay.output().name(), "waiting for room in the output ring");
+            told = true;
+        }
+    }
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Checks format, clippy, rustdoc and, where shellcheck is installed, the scripts.
+#
+# usage: scripts/lint.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh build
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --locked -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+if command -v shellcheck >/dev/null; then
+    shellcheck --external-sources --source-path=SCRIPTDIR scripts/*.sh scripts/lib/*.sh .ci/run
+else
+    echo "lint: no shellcheck here, the scripts were not checked" >&2
+fi

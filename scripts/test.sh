@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Sets up what is missing and runs the tests: units, rings, and whole chains of real processes.
+#
+# usage: scripts/test.sh [all|server]
+#
+#   all      every test (the default)
+#   server   only those that need an RTMP server, to run them against another one
+#
+# FRAMELANE_TEST_SERVER=nginx|srs   the server that the tests start (SRS: SRS_HOME or the path)
+# SRS_URL=rtmp://host[:port][/app]  a running SRS instead, its API at port 1985
+# FRAMELANE_TEST_PATIENCE=n         multiplies the watchdogs on a slow machine
+# FRAMELANE_TEST_LONG=1             watches live streams for a minute
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The modules of the tests/e2e that start a server.
+readonly server_modules=(harness live operate restart scaling)
+
+scripts/setup.sh test
+# The tests start these; built once here, each test finds them up to date.
+cargo build --workspace --bins --locked
+FRAMELANE_BIN_DIR=$(scripts/lib/target_dir.sh)/debug
+export FRAMELANE_BIN_DIR
+
+if cargo nextest --version >/dev/null 2>&1; then
+    runner=(cargo nextest run --locked)
+else
+    echo "test: no cargo-nextest here, running cargo test" >&2
+    runner=(cargo test --locked)
+fi
+
+case ${1:-all} in
+all) "${runner[@]}" --workspace ;;
+server)
+    if [[ ${runner[1]} == nextest ]]; then
+        modules=$(IFS='|' && echo "${server_modules[*]}")
+        "${runner[@]}" --package e2e --test e2e -E "test(/^($modules)::/)"
+    else
+        "${runner[@]}" --package e2e --test e2e -- "${server_modules[@]/%/::}"
+    fi
+    ;;
+*)
+    sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Starts puller, workers and pusher in the background, each under a supervisor that starts it again
+# when it dies. See also status, scale, restart, down.
+#
+# usage: make up INPUT=url OUTPUT=url [WORKERS=2] [OP=passthrough] [WORKER=program] [RING=cam]
+#
+# WORKER is your own worker, a program with its arguments; it is given --from RING.in --to RING.out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/lib/wait.sh
+source scripts/lib/stages.sh
+
+if [[ -z ${INPUT:-} || -z ${OUTPUT:-} ]]; then
+    sed -n '5,7s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
+if [[ -e $settings ]]; then
+    echo "up: something is up already: make status, make down" >&2
+    exit 1
+fi
+
+workers=${WORKERS:-2}
+[[ $workers =~ ^[1-9][0-9]?$ ]] || { echo "up: WORKERS is 1 to 99, not '$workers'" >&2 && exit 2; }
+op=${OP:-passthrough} worker=${WORKER:-} ring=${RING:-cam} namespace=${FRAMELANE_NAMESPACE:-}
+[[ -n ${FRAMELANE_BIN_DIR:-} ]] || scripts/build.sh
+bin=$(bin_folder)
+
+mkdir -p "$stages"
+save_settings op worker ring namespace bin
+start_stage pusher "$bin/pusher" --ring "$ring.out" --output "$OUTPUT"
+for ((number = 1; number <= workers; number++)); do
+    start_worker "$number"
+done
+start_stage puller "$bin/puller" --input "$INPUT" --ring "$ring.in"
+echo "up: logs are in $stages/*/log; next: make status, make scale WORKERS=n, make down"

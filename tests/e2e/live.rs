@@ -1,0 +1,103 @@
+//! Rule: a live stream comes out in order, no frame twice, and every frame that is missing is in
+//! the books.
+
+use std::env;
+
+use anyhow::{Result, ensure};
+use e2e::chain::{RING_IN, RING_OUT};
+use e2e::{
+    Chain, Namespace, Publisher, PublisherOptions, RingStat, RtmpServer, Watcher, order_of,
+    wait_until,
+};
+
+/// How many frames the long test watches: 15 s of them, or 60.
+fn frames_to_watch() -> u32 {
+    if env::var_os("FRAMELANE_TEST_LONG").is_some() { 1500 } else { 375 }
+}
+
+#[test]
+fn comes_out_in_order_and_none_twice() -> Result<()> {
+    let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
+    let options =
+        PublisherOptions { width: 1280, height: 720, audio: true, ..PublisherOptions::default() };
+    let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"));
+    let mut running = chain.start(2)?;
+    let publisher = Publisher::start(&server.url("source"), options)?;
+    server.wait_published("processed")?;
+    let watcher = Watcher::start(&server.url("processed"), 1280, 720);
+    watcher.wait_count(1)?;
+    let first = watcher.last().unwrap_or_default();
+    watcher.wait_past(first + frames_to_watch())?;
+    let seen = watcher.seen();
+    let order = order_of(&seen)?;
+    ensure!(seen.iter().all(|frame| frame.session == 0), "the stream broke off");
+    // The viewer came later than the stages: it can miss fewer frames than they dropped in all.
+    let (taken, emitted) =
+        (RingStat::read(&namespace, RING_IN)?, RingStat::read(&namespace, RING_OUT)?);
+    let dropped = taken.dropped("worker") + taken.total("no_slot") + emitted.dropped("pusher");
+    ensure!(u64::from(order.missing) <= dropped, "{order:?}, {dropped} dropped");
+    ensure!(running.puller.is_running() && running.pusher.is_running());
+    running.stop()?;
+    publisher.stop().map(drop)
+}
+
+/// A worker that is too slow makes the ring drop frames. The pusher writes a file, so that what it
+/// emitted is known from the first frame to the last.
+#[test]
+fn what_is_dropped_is_what_is_missing() -> Result<()> {
+    let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
+    let out = namespace.path("out.flv");
+    let chain = Chain::new(&namespace, &server.url("source"), &out)
+        .worker_args(&["--delay", "70ms"])
+        .puller_args(&["--slots", "4"]);
+    let mut running = chain.start(1)?;
+    let publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
+    publisher.wait_written(250)?;
+    publisher.stop()?;
+
+    // The camera is off: what is in the rings comes out, and then the books stand still.
+    wait_until("the last frame's way through the rings", || {
+        let (Ok(taken), Ok(emitted)) =
+            (RingStat::read(&namespace, RING_IN), RingStat::read(&namespace, RING_OUT))
+        else {
+            return false;
+        };
+        taken.next() > 0
+            && taken.unfinished("worker") == 0
+            && emitted.unfinished("pusher") == 0
+            && emitted.next() == taken.next()
+    })?;
+    let (taken, emitted) =
+        (RingStat::read(&namespace, RING_IN)?, RingStat::read(&namespace, RING_OUT)?);
+    running.stop()?;
+
+    let delivered = usize::try_from(emitted.delivered("pusher"))?;
+    let watcher = Watcher::start(&out, 640, 360);
+    watcher.wait_count(delivered)?;
+    let order = order_of(watcher.seen().get(..delivered).unwrap_or_default())?;
+    let dropped = taken.dropped("worker") + taken.total("no_slot") + emitted.dropped("pusher");
+    ensure!(dropped > 0, "a worker of 14 frames a second kept up with 25");
+    ensure!(u64::from(order.missing) == dropped, "{order:?}, {dropped} dropped: {}", taken.json());
+    Ok(())
+}
+
+/// Rule: the puller waits for a stream that is not there yet, and comes back to one that went.
+#[test]
+fn the_camera_goes_and_comes_back() -> Result<()> {
+    let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
+    let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"))
+        .puller_args(&["--stall-timeout", "3s"]);
+    let mut running = chain.start(1)?;
+    let pids = [running.puller.pid(), running.workers[0].pid(), running.pusher.pid()];
+    let publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
+    let watcher = Watcher::start(&server.url("processed"), 640, 360);
+    watcher.wait_count(10)?;
+    publisher.stop()?;
+    let options = PublisherOptions { first: 100_000, ..PublisherOptions::default() };
+    let _again = Publisher::start(&server.url("source"), options)?;
+    watcher.wait_past(100_010)?;
+    order_of(&watcher.seen())?;
+    ensure!(running.puller.is_running() && running.workers[0].is_running());
+    ensure!(running.pusher.is_running(), "{pids:?}");
+    running.stop()
+}

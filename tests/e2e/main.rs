@@ -1,0 +1,25 @@
+//! The promises of the whole system, each kept by real processes: one module for each topic.
+//!
+//! The modules `harness`, `live`, `operate`, `restart` and `scaling` need an RTMP server; `scripts/test.sh`
+//! runs them against each kind of server.
+
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod bad_ring;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod live;
+#[cfg(test)]
+mod lossless;
+#[cfg(test)]
+mod operate;
+#[cfg(test)]
+mod order;
+#[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod scaling;
+#[cfg(test)]
+mod signals;

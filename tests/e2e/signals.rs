@@ -1,0 +1,85 @@
+//! Rule: a stage that is asked to stop finishes the frame in hand, releases everything and exits
+//! with 0. What the killed leave behind, `framelane gc` removes.
+
+use anyhow::{Result, ensure};
+use e2e::chain::{RING_IN, RING_OUT};
+use e2e::{Chain, Namespace, RingStat, Running, clips, wait_until};
+use nix::sys::signal::Signal;
+
+/// A chain in the middle of a file that is read in real time: it flows for a long while.
+fn flowing(namespace: &Namespace) -> Result<(Chain, Running)> {
+    let (clip, out) = (namespace.path("clip.flv"), namespace.path("out.flv"));
+    clips::numbered(&clip, 2000, 160, 120)?;
+    let chain = Chain::new(namespace, &clip, &out).puller_args(&["--realtime"]);
+    let running = chain.start(2)?;
+    wait_until("frames that come out", || {
+        RingStat::read(namespace, RING_OUT).is_ok_and(|stat| stat.delivered("pusher") > 5)
+    })?;
+    Ok((chain, running))
+}
+
+#[test]
+fn term_ends_every_stage_well() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (_, mut running) = flowing(&namespace)?;
+    running.stop()
+}
+
+#[test]
+fn interrupt_ends_every_stage_well() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (_, mut running) = flowing(&namespace)?;
+    for stage in [&mut running.pusher, &mut running.workers[0], &mut running.puller] {
+        stage.signal(Signal::SIGINT)?;
+        stage.expect_success()?;
+    }
+    Ok(())
+}
+
+/// A stage that waits for a ring that never comes still listens.
+#[test]
+fn term_ends_a_stage_that_waits_for_its_ring() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let chain = Chain::new(&namespace, "/nowhere", &namespace.path("out.flv"));
+    for command in [&chain.worker, &chain.pusher] {
+        let mut stage = command.start()?;
+        wait_until("its first line in the log", || !stage.log().is_empty())?;
+        stage.stop()?;
+    }
+    ensure!(namespace.leftovers().is_empty(), "left behind: {:?}", namespace.leftovers());
+    Ok(())
+}
+
+/// A worker that is stopped gives its frames to the others: nothing is held by the departed.
+#[test]
+fn a_stopped_worker_leaves_nothing_behind() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (_, mut running) = flowing(&namespace)?;
+    running.workers[1].stop()?;
+    let before = RingStat::read(&namespace, RING_OUT)?.delivered("pusher");
+    wait_until("frames by the other worker", || {
+        RingStat::read(&namespace, RING_OUT)
+            .is_ok_and(|stat| stat.delivered("pusher") > before + 20)
+    })?;
+    ensure!(RingStat::read(&namespace, RING_IN)?.members("worker") == 1);
+    running.stop()
+}
+
+#[test]
+fn gc_removes_what_the_killed_left() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (_, mut running) = flowing(&namespace)?;
+    let gc = namespace.command("framelane").args(["gc"]);
+    ensure!(gc.run()?.code == Some(0));
+    ensure!(namespace.segment(RING_IN).exists(), "a ring in use was removed");
+    running.puller.kill()?;
+    running.pusher.kill()?;
+    for worker in &mut running.workers {
+        worker.kill()?;
+    }
+    ensure!(!namespace.leftovers().is_empty());
+    let finished = gc.run()?;
+    ensure!(finished.code == Some(0), "{}", finished.stderr);
+    ensure!(namespace.leftovers().is_empty(), "left behind: {:?}", namespace.leftovers());
+    Ok(())
+}
