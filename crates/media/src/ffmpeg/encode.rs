@@ -190,8 +190,12 @@ impl EncodeOptions {
     fn gop_args(&self, args: &mut Vec<String>) {
         let (numerator, denominator) =
             self.frame_rate.map_or((USUAL_RATE, 1), |rate| (rate.numerator(), rate.denominator()));
-        let frames = self.gop.as_millis().saturating_mul(numerator.into())
-            / (1000 * u128::from(denominator));
+        // Rounded up, so that the time comes first: rounded down, both would make a key frame.
+        let frames = self
+            .gop
+            .as_millis()
+            .saturating_mul(numerator.into())
+            .div_ceil(1000 * u128::from(denominator));
         let frames = frames.clamp(1, 10_000).to_string();
         let seconds = self.gop.as_secs_f64();
         let expression = format!("expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+{seconds}))");
@@ -277,7 +281,7 @@ mod tests {
             "-y -nostdin -hide_banner -nostats -loglevel level+info -probesize 32 -copyts -f nut \
              -i pipe:0 -map 0 -vf scale=in_range=pc:out_color_matrix=bt709:out_range=tv:\
              flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,format=yuv420p -c:v libx264 \
-             -preset veryfast -tune zerolatency -b:v 2M -maxrate 2M -bufsize 2M -g 59 \
+             -preset veryfast -tune zerolatency -b:v 2M -maxrate 2M -bufsize 2M -g 60 \
              -force_key_frames expr:if(isnan(prev_forced_t),1,gte(t,prev_forced_t+2)) \
              -fps_mode passthrough -enc_time_base 1:1000 -colorspace bt709 -color_primaries bt709 \
              -color_trc bt709 -color_range tv -c:a copy -max_interleave_delta 100000 \
