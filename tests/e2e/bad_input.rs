@@ -151,7 +151,10 @@ fn an_ffmpeg_that_goes_silent() -> Result<()> {
     let namespace = Namespace::new()?;
     let (clip, pid_file) = (namespace.path("clip.mkv"), namespace.path("pid"));
     clips::odd_size(&clip, 5)?;
-    let script = format!("echo $$ >{pid_file}\nexec sleep 1000");
+    let script = format!(
+        "[[ $* == *-version* ]] && exec {} \"$@\"\necho $$ >{pid_file}\nexec sleep 1000",
+        real("ffmpeg")?
+    );
     let fake = fake_ffmpeg(&namespace, &script)?;
     let options = ["--ffmpeg", &fake, "--stall-timeout", "1s", "--max-retries", "1"];
     fails(&puller(&namespace, &clip).args(options), INPUT, &[])?;

@@ -74,8 +74,8 @@ fn shared_memory_that_is_too_small() -> Result<()> {
     let namespace = Namespace::new()?;
     let clip = namespace.path("clip.mkv");
     clips::odd_size(&clip, 2)?;
-    // 768 GiB: more than any machine that runs this gives to shared memory.
-    let huge = ["--size", "16384x16384", "--slots", "1024"];
+    // 192 GiB: more than any machine that runs this gives to shared memory.
+    let huge = ["--size", "8192x8192", "--slots", "1024"];
     let puller = Chain::new(&namespace, &clip, "x.flv").puller.args(huge);
     fails(&puller, SHARED_MEMORY, &["--slots", "shm-size"])?;
     ensure!(namespace.leftovers().is_empty(), "left behind: {:?}", namespace.leftovers());

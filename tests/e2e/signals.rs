@@ -55,7 +55,7 @@ fn term_ends_a_stage_that_waits_for_its_ring() -> Result<()> {
 fn a_stopped_worker_leaves_nothing_behind() -> Result<()> {
     let namespace = Namespace::new()?;
     let (_, mut running) = flowing(&namespace)?;
-    running.workers[1].stop()?;
+    running.workers.remove(1).stop()?;
     let before = RingStat::read(&namespace, RING_OUT)?.delivered("pusher");
     wait_until("frames by the other worker", || {
         RingStat::read(&namespace, RING_OUT)

@@ -3,7 +3,7 @@
 //! A file has one session. A live input gets a new one whenever the last has ended, stalled or
 //! failed, for as long as nobody stops the puller.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use framelane_frame::{Colour, Matrix};
@@ -26,6 +26,12 @@ use crate::trouble::Trouble;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long one wait for a slot lasts before the puller looks whether it is asked to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// The first and the longest wait before a live input is tried again. A camera that comes back
+/// should be on air soon, and a try costs next to nothing.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// For how long the ring of a stream is there at least.
+const APPEARANCE: Duration = Duration::from_millis(1500);
 /// Metadata that may travel with a frame, in bytes.
 const META_CAPACITY: usize = 4096;
 
@@ -51,6 +57,7 @@ struct Puller {
     audio: Audio,
     timeline: Timeline,
     backoff: Backoff,
+    started: Instant,
 }
 
 /// Pulls until the stream ends, the puller is asked to stop, or trying again is pointless.
@@ -72,7 +79,8 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
         source: None,
         audio: Audio::new(audio_ring(&args.ring)?, args.policy()),
         timeline: Timeline::new(live),
-        backoff: Backoff::default(),
+        backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+        started: Instant::now(),
         args,
     };
     puller.pull()
@@ -121,6 +129,10 @@ impl Puller {
             (true, Some(source)) => {
                 source.end();
                 audio.end();
+                // The last one out takes the ring's name along. Workers that wait for the ring to
+                // appear get the time to see it, however short the stream was.
+                self.shutdown.sleep(APPEARANCE.saturating_sub(self.started.elapsed()));
+                drop(source);
             }
             (_, source) => {
                 drop(source);

@@ -36,7 +36,7 @@ impl Ring {
         loop {
             match Self::open(name) {
                 Ok(ring) if ring.end().is_some() => {
-                    if !ring.remove_if_over()? {
+                    if !ring.remove_if_replaceable()? {
                         return Err(RingError::Ended(name.ring().to_owned()));
                     }
                 }

@@ -11,7 +11,7 @@ use framelane_shm::LockFile;
 
 use crate::claim::{SEATS, Word};
 use crate::ring::Ring;
-use crate::{RingError, Seq};
+use crate::{Policy, RingError, Seq};
 
 impl Ring {
     /// The seq after the last one, once the stream has ended.
@@ -47,18 +47,25 @@ impl Ring {
         Ok(false)
     }
 
-    /// Takes the name from a ring that has ended, is drained, and has no participant any more.
+    /// Takes the name from a ring that is over for the one who leaves it: it has ended, every slot
+    /// is free, nobody is attached, and whoever was to see the end has had a chance to. On a block
+    /// ring that is so once there is a group; a stream without a frame may end before.
     pub(crate) fn unlink_if_over(&self, tool: &LockFile) -> Result<bool, RingError> {
-        if self.end().is_none() {
-            return Ok(false);
-        }
-        self.with_life(tool, || {
-            let over = !self.is_in_use(tool)? && self.is_drained() && self.segment().is_linked()?;
-            if over {
-                self.segment().unlink()?;
-            }
-            Ok(over)
-        })
+        let seen = self.policy() == Policy::DropOldest || self.has_groups();
+        self.unlink_if(tool, || self.end().is_some() && self.is_drained() && seen)
+    }
+
+    /// Removes a ring that is over for its readers.
+    pub(crate) fn remove_if_over(&self) -> Result<bool, RingError> {
+        self.reap()?;
+        self.with_tool(|tool| self.unlink_if_over(tool))
+    }
+
+    /// Removes a ring that a new stream may replace: it has ended, every slot is free, and nobody
+    /// is attached.
+    pub(crate) fn remove_if_replaceable(&self) -> Result<bool, RingError> {
+        self.reap()?;
+        self.with_tool(|tool| self.unlink_if(tool, || self.end().is_some() && self.is_drained()))
     }
 
     /// Removes the ring if nobody uses it. Frames that are still in it are lost.
@@ -66,21 +73,20 @@ impl Ring {
     /// # Errors
     /// [`RingError`] when the locks can't be asked or the name can't be removed.
     pub fn remove_if_unused(&self) -> Result<bool, RingError> {
-        self.with_tool(|tool| {
-            self.with_life(tool, || {
-                let unused = !self.is_in_use(tool)? && self.segment().is_linked()?;
-                if unused {
-                    self.segment().unlink()?;
-                }
-                Ok(unused)
-            })
-        })
+        self.with_tool(|tool| self.unlink_if(tool, || true))
     }
 
-    /// Removes a ring that is over: ended, drained, and left by everybody (the last one out may
-    /// have been killed before it could).
-    pub(crate) fn remove_if_over(&self) -> Result<bool, RingError> {
-        self.reap()?;
-        self.with_tool(|tool| self.unlink_if_over(tool))
+    /// Takes the ring's name if nobody is attached and `wanted` still holds then.
+    fn unlink_if(&self, tool: &LockFile, wanted: impl Fn() -> bool) -> Result<bool, RingError> {
+        if !wanted() {
+            return Ok(false);
+        }
+        self.with_life(tool, || {
+            let unlink = !self.is_in_use(tool)? && wanted() && self.segment().is_linked()?;
+            if unlink {
+                self.segment().unlink()?;
+            }
+            Ok(unlink)
+        })
     }
 }

@@ -102,8 +102,8 @@ impl Source {
         ring.ring_groups(0xff);
     }
 
-    /// Ends the stream for good: no frame comes after those that were published.
-    pub fn end(self) {
+    /// Ends the stream for good: no frame may come after those that were published.
+    pub fn end(&self) {
         self.ring().store_end(self.ring().next_seq());
     }
 }

@@ -89,6 +89,7 @@ pub fn run(
 fn attach(options: &Options, stop: &impl Fn() -> bool) -> Result<Option<Relay>, RingError> {
     let start = Instant::now();
     let mut told = false;
+    tracing::info!(from = options.from.ring(), "waiting for frames");
     loop {
         let Some(from) = Ring::wait(&options.from, || !stop())? else { return Ok(None) };
         match Relay::attach(from, &options.to, &options.relay) {

@@ -16,6 +16,10 @@ use super::version::Ffmpeg;
 /// and ffmpeg would shift each pipe on its own to get there.
 pub const TS_OFFSET: Duration = Duration::from_secs(10);
 
+/// How much of a live input to look at before its first frame, in microseconds: RTMP announces
+/// audio also where there is none.
+const LIVE_ANALYSIS_US: &str = "1500000";
+
 /// How exact colour conversions are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ColourMode {
@@ -124,6 +128,8 @@ impl DecodeOptions {
         if self.live {
             // Frame threads would hold back as many frames as there are cores.
             add(&["-fpsprobesize", "0", "-thread_type", "slice"]);
+            // A stream that is announced and doesn't come would be waited for; 5 s by default.
+            add(&["-analyzeduration", LIVE_ANALYSIS_US]);
         }
         if self.realtime {
             add(&["-re"]);
@@ -218,7 +224,7 @@ mod tests {
         assert_eq!(
             joined(&options, 7),
             "-nostdin -hide_banner -nostats -loglevel level+info -rw_timeout 5000000 \
-             -fpsprobesize 0 -thread_type slice -copyts -i rtmp://h/live/a -map 0:V:0 -vf \
+             -fpsprobesize 0 -thread_type slice -analyzeduration 1500000 -copyts -i rtmp://h/live/a -map 0:V:0 -vf \
              scale=640:360:in_color_matrix=bt709:in_range=tv:out_range=pc:flags=bilinear,\
              format=rgb24 -c:v rawvideo -threads 1 -fps_mode passthrough \
              -enc_time_base 1:1000000 -output_ts_offset 10 -write_index 0 -f nut pipe:1 \
