@@ -8,7 +8,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use framelane_shm::SegmentName;
+use framelane_shm::{SegmentName, ShmError};
 
 use crate::consumer::{Consumer, Found};
 use crate::feed::Feed;
@@ -58,12 +58,24 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Joins the input ring, and makes or joins the output ring with the same policy.
+    /// Joins the input ring, and makes or joins the output ring with the same policy. `None` when
+    /// this worker comes too late: the stream is over, and others have passed that on.
     ///
     /// # Errors
     /// [`RingError::Ended`] when the output ring of an earlier stream still has users,
     /// [`RingError::PayloadTooLarge`] when its slots are too small; otherwise what joining meets.
-    pub fn attach(from: Ring, to: &SegmentName, options: &RelayOptions) -> Result<Self, RingError> {
+    pub fn attach(
+        from: Ring,
+        to: &SegmentName,
+        options: &RelayOptions,
+    ) -> Result<Option<Self>, RingError> {
+        let is_late = from.end().is_some()
+            && from.is_drained()
+            && from.find_group(&options.group.to_words()).is_some()
+            && matches!(Ring::open(to), Err(RingError::Shm(ShmError::NotFound(_))));
+        if is_late {
+            return Ok(None);
+        }
         let input = Consumer::join(from, &options.group)?;
         let from = input.ring();
         let config = RingConfig {
@@ -81,7 +93,7 @@ impl Relay {
         {
             output.ring().set_descriptor(&descriptor)?;
         }
-        Ok(Self { input, output, feed })
+        Ok(Some(Self { input, output, feed }))
     }
 
     /// The input ring.

@@ -1,7 +1,7 @@
 //! The loop of a worker. It keeps the one order that loses nothing: claim, process, publish, and
 //! only then release. A frame that is in hand when the worker is asked to stop is finished.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use framelane_ring::{
     Job, Record, Relay, RelayOptions, Ring, RingError, SegmentName, ShmError, Work, WriteGrant,
@@ -58,7 +58,13 @@ pub fn run(
     mut process: impl FnMut(&Job, &mut [u8]),
 ) -> Result<Summary, RingError> {
     let mut summary = Summary::default();
-    let Some(mut relay) = attach(options, &stop)? else { return Ok(summary) };
+    let mut relay = match attach(options, &stop)? {
+        Start::Attached(relay) => relay,
+        start => {
+            summary.ended = matches!(start, Start::TooLate);
+            return Ok(summary);
+        }
+    };
     tracing::info!(from = relay.input().name(), to = relay.output().name(), "attached");
     while !stop() && !relay.input().is_draining() {
         let job = match relay.claim(PATIENCE)? {
@@ -85,29 +91,35 @@ pub fn run(
     Ok(summary)
 }
 
-/// Waits until both rings can be joined. `None` when asked to stop before.
-fn attach(options: &Options, stop: &impl Fn() -> bool) -> Result<Option<Relay>, RingError> {
-    let start = Instant::now();
+/// How a worker's start ended.
+enum Start {
+    Attached(Box<Relay>),
+    /// The stream is over already.
+    TooLate,
+    Stopped,
+}
+
+/// Waits until both rings can be joined.
+fn attach(options: &Options, stop: &impl Fn() -> bool) -> Result<Start, RingError> {
     let mut told = false;
     tracing::info!(from = options.from.ring(), "waiting for frames");
     loop {
-        let Some(from) = Ring::wait(&options.from, || !stop())? else { return Ok(None) };
+        let Some(from) = Ring::wait(&options.from, || !stop())? else { return Ok(Start::Stopped) };
         match Relay::attach(from, &options.to, &options.relay) {
+            Ok(Some(relay)) => return Ok(Start::Attached(Box::new(relay))),
+            Ok(None) => return Ok(Start::TooLate),
             Err(RingError::Shm(ShmError::NotFound(_))) => {}
             Err(RingError::Ended(ring)) => {
-                if !told && start.elapsed() > Duration::from_secs(2) {
-                    tracing::warn!(
-                        ring,
-                        "waiting for the users of an earlier stream's ring to finish"
-                    );
+                if !told {
+                    tracing::info!(ring, "waiting for the users of an earlier stream to finish");
                     told = true;
                 }
                 std::thread::sleep(PATIENCE);
             }
-            other => return other.map(Some),
+            Err(error) => return Err(error),
         }
         if stop() {
-            return Ok(None);
+            return Ok(Start::Stopped);
         }
     }
 }

@@ -23,7 +23,8 @@ fn options(slots: u32) -> RelayOptions {
 
 fn attach(from: &SegmentName, to: &SegmentName, slots: u32) -> Relay {
     let from = Ring::wait(from, || true).expect("healthy").expect("there");
-    Relay::attach(from, to, &options(slots)).expect("attached")
+    let relay = Relay::attach(from, to, &options(slots)).expect("attached");
+    relay.expect("in time")
 }
 
 /// Copies frames until the end, taking longer for some than for others.
