@@ -19,6 +19,9 @@ readonly server_modules=(harness live operate restart scaling)
 scripts/setup.sh test
 # The tests start these; built once here, each test finds them up to date.
 cargo build --workspace --bins --locked
+# The victim of the crash tests has failpoints, which nothing else is to have.
+cargo build --package e2e --bin peer --features failpoints --locked \
+    --target-dir "$(scripts/lib/target_dir.sh)/failpoints"
 FRAMELANE_BIN_DIR=$(scripts/lib/target_dir.sh)/debug
 export FRAMELANE_BIN_DIR
 

@@ -7,6 +7,7 @@
 mod bad_input;
 #[cfg(test)]
 mod bad_ring;
+mod crash;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]

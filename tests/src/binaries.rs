@@ -23,6 +23,32 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The path of the peer, the victim of the crash tests. It is built with failpoints, and so in a
+/// target folder of its own: nothing else is to have them.
+///
+/// # Errors
+/// When it doesn't build.
+pub fn peer() -> Result<PathBuf> {
+    static PEER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let peer = PEER.get_or_init(|| build_peer().map_err(|error| format!("{error:#}")));
+    peer.clone().map_err(|error| anyhow!(error))
+}
+
+fn build_peer() -> Result<PathBuf> {
+    let test = env::current_exe().context("cannot find the test's own executable")?;
+    let target = test.ancestors().nth(3).context("the test is not in a target folder")?;
+    let target = target.join("failpoints");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args(["build", "--quiet", "--locked", "--package", "e2e", "--bin", "peer"])
+        .args(["--features", "failpoints", "--target-dir"])
+        .arg(&target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    tools::run(&mut command).context("the peer does not build")?;
+    Ok(target.join("debug/peer"))
+}
+
 fn find_folder() -> Result<PathBuf> {
     if let Some(folder) = env::var_os("FRAMELANE_BIN_DIR").filter(|folder| !folder.is_empty()) {
         return Ok(folder.into());

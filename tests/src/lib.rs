@@ -12,6 +12,7 @@ pub mod chain;
 pub mod clips;
 pub mod framehash;
 pub mod namespace;
+pub mod pattern;
 pub mod ports;
 pub mod process;
 pub mod publisher;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 
-use crate::binaries::binary;
+use crate::binaries::{binary, peer};
 use crate::namespace::Namespace;
 use crate::process::Process;
 
@@ -59,7 +59,8 @@ impl StageCommand {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = self.folder.join(format!("{}-{number}.log", self.program));
         let printed = self.folder.join(format!("{}-{number}.out", self.program));
-        let mut command = Command::new(binary(&self.program)?);
+        let program = if self.program == "peer" { peer()? } else { binary(&self.program)? };
+        let mut command = Command::new(program);
         command
             .args(&self.args)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))

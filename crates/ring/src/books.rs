@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::claim::{GROUPS, Word};
+use crate::failpoint::failpoint;
 use crate::layout::COUNTERS;
 use crate::ring::Ring;
 use crate::{RingError, Seq};
@@ -203,10 +204,14 @@ impl Ring {
                 break groups;
             }
         };
+        failpoint("publish.journal");
         let done = self.swing(slot, |word| word.publish(id, groups))?.is_some();
+        failpoint("publish.edge");
         self.settle_own(id, done);
+        failpoint("publish.settled");
         if done {
             self.header().next.fetch_max(seq.next().raw(), Ordering::AcqRel);
+            failpoint("publish.next");
         }
         Ok(done.then_some(groups))
     }
@@ -224,6 +229,7 @@ impl Ring {
         self.write_down(id, CountedEdge::Overwrite, groups, counter, slot, seq);
         let edge = |word: Word| if word == expected { word.overwrite(id) } else { None };
         let done = self.swing(slot, edge)?.is_some();
+        failpoint("overwrite.edge");
         self.settle_own(id, done);
         Ok(done)
     }
@@ -238,8 +244,11 @@ impl Ring {
         seq: Seq,
     ) -> Result<Option<Word>, RingError> {
         self.write_down(id, CountedEdge::Release, 1 << group, counter, slot, seq);
+        failpoint("release.journal");
         let done = self.swing(slot, |word| word.release(id))?;
+        failpoint("release.edge");
         self.settle_own(id, done.is_some());
+        failpoint("release.settled");
         Ok(done.map(|(_, after)| after))
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::books::DropReason;
+use crate::failpoint::failpoint;
 use crate::grant::ReadGrant;
 use crate::groups::GroupName;
 use crate::ring::Ring;
@@ -166,7 +167,9 @@ impl Consumer {
         if ring.swing(slot, |word| word.claim(id, self.group))?.is_none() {
             return Ok(None);
         }
+        failpoint("claim.edge");
         let claims = ring.count_claim(slot, self.group);
+        failpoint("claim.counted");
         let group = Some(self.group);
         let Some(seq) = ring.seq(slot) else {
             let record = crate::Record::default();

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use framelane_shm::{Memory, Segment, SegmentName, ShmError, random};
 
+use crate::failpoint::failpoint;
 use crate::layout::{Header, LAYOUT_VERSION, MAGIC, Plan, SlotRecord};
 use crate::ring::Ring;
 use crate::{RingConfig, RingError, Seq};
@@ -68,6 +69,7 @@ impl Ring {
         let segment = Segment::create(name, plan.segment_bytes, |memory| {
             prepare(write_header(memory, &plan, config, instance));
         })?;
+        failpoint("create.linked");
         Self::of(name.clone(), segment)
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use framelane_shm::LockFile;
 
 use crate::claim::{SEATS, Word};
+use crate::failpoint::failpoint;
 use crate::ring::Ring;
 use crate::{Policy, RingError, Seq};
 
@@ -27,6 +28,7 @@ impl Ring {
             Ordering::AcqRel,
             Ordering::Acquire,
         );
+        failpoint("end.stored");
         if stored.is_ok() {
             self.ring_everybody();
         }
@@ -85,6 +87,7 @@ impl Ring {
             let unlink = !self.is_in_use(tool)? && wanted() && self.segment().is_linked()?;
             if unlink {
                 self.segment().unlink()?;
+                failpoint("end.unlinked");
             }
             Ok(unlink)
         })

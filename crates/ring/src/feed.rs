@@ -7,6 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use crate::failpoint::failpoint;
 use crate::groups::{GroupName, text_to_words, words_to_text};
 use crate::layout::Header;
 use crate::ring::Ring;
@@ -54,6 +55,7 @@ impl Feed {
     pub(crate) fn write(&self, header: &Header) {
         let odd = header.feed_version.load(Ordering::Relaxed) | 1;
         header.feed_version.store(odd, Ordering::Release);
+        failpoint("feed.odd");
         fence(Ordering::Release);
         let store = |cells: &[AtomicU64], words: &[u64]| {
             cells.iter().zip(words).for_each(|(cell, word)| cell.store(*word, Ordering::Relaxed));
@@ -63,6 +65,7 @@ impl Feed {
         store(&header.feed_group, &self.group);
         store(&header.feed_ring, &text_to_words::<13>(&self.ring));
         header.feed_version.store(odd.wrapping_add(1), Ordering::Release);
+        failpoint("feed.written");
     }
 }
 

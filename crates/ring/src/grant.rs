@@ -17,6 +17,7 @@ use std::time::Duration;
 use framelane_frame::{Geometry, PixelFormat};
 
 use crate::books::{Counter, DropReason, Tally};
+use crate::failpoint::failpoint;
 use crate::ring::Ring;
 use crate::seat::{Hold, Seat};
 use crate::{Policy, RingError, Seq, monotonic_ns};
@@ -200,6 +201,7 @@ impl WriteGrant {
             });
         }
         ring.write_record(self.slot, self.seq, &record);
+        failpoint("record.written");
         seat.note_age(record.received_ns);
         seat.note_hold();
         let published = ring.publish_counted(seat.id(), self.slot, self.seq)?;
@@ -212,6 +214,7 @@ impl WriteGrant {
         if groups == 0 {
             ring.ring_producers();
         }
+        failpoint("publish.rung");
         self.finished = true;
         Ok(self.seq)
     }
@@ -346,6 +349,7 @@ impl ReadGrant {
         };
         ring.uncount_claim(self.slot, group);
         if ring.swing(self.slot, |word| word.give_back(seat.id(), group))?.is_some() {
+            failpoint("give_back.edge");
             ring.tally(seat.id(), Tally::GivenBack, 1);
             ring.ring_group(group);
         }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use framelane_shm::LockFile;
 
 use crate::claim::{GROUPS, SEATS};
+use crate::failpoint::failpoint;
 use crate::ring::Ring;
 use crate::seat::{Entry, Role, Seat};
 use crate::{Policy, RingError, Seq};
@@ -156,16 +157,20 @@ impl Ring {
         };
         if existing.is_none() {
             self.prepare_group(group, &words, ordered)?;
+            failpoint("group.prepared");
         }
         // The entry comes before the group is active: who dies in between is reaped by its entry,
         // and the group with it.
         self.line(id)
             .entry
             .store(Entry::new(Role::Consumer, group, process::id()).pack(), Ordering::Release);
+        failpoint("group.entered");
         let durable = if self.policy() == Policy::Block { DURABLE } else { 0 };
         let order = if ordered { ORDERED } else { 0 };
         self.group(group).state.store(USED | order | durable, Ordering::Release);
+        failpoint("group.used");
         self.header().active_groups.fetch_or(1 << group, Ordering::SeqCst);
+        failpoint("group.active");
         self.ring_producers();
         Ok(group)
     }
@@ -253,7 +258,9 @@ impl Ring {
     /// the lock of `id`, in whose line the dropped frames are counted.
     pub(crate) fn remove_group(&self, id: u8, group: u8) -> Result<(), RingError> {
         self.header().active_groups.fetch_and(!(1 << group), Ordering::SeqCst);
+        failpoint("group.inactive");
         self.sweep_group(id, group)?;
+        failpoint("group.swept");
         self.group(group).state.store(0, Ordering::Release);
         self.ring_producers();
         Ok(())

@@ -26,6 +26,7 @@ mod create;
 mod descriptor;
 mod end;
 mod error;
+mod failpoint;
 mod feed;
 mod grant;
 mod groups;
@@ -50,6 +51,8 @@ pub use config::{Policy, RingConfig};
 pub use consumer::{Claim, Consumer};
 pub use descriptor::{AudioTrack, Descriptor, VideoTrack};
 pub use error::RingError;
+#[doc(hidden)]
+pub use failpoint::FAILPOINTS;
 pub use framelane_shm::{NAMESPACE_VARIABLE, SegmentName, ShmError, list_segments};
 pub use grant::{ReadGrant, Record, WriteGrant};
 pub use groups::GroupName;

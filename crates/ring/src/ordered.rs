@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::books::{DropReason, Tally};
 use crate::consumer::Consumer;
+use crate::failpoint::failpoint;
 use crate::feed::Upstream;
 use crate::grant::{ReadGrant, Record};
 use crate::groups::GroupName;
@@ -283,6 +284,7 @@ impl OrderedFrame {
         let grant = self.grant.take().expect("a frame has its grant until it is done");
         let ring = grant.seat().ring();
         ring.group(self.group).cursor.store(grant.seq().next().raw(), Ordering::Release);
+        failpoint("cursor.stored");
         ring.ring_producers();
         end_claim(grant)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::failpoint::failpoint;
 use crate::grant::WriteGrant;
 use crate::ring::Ring;
 use crate::seat::{Hold, LOOK_INTERVAL, Role, Seat};
@@ -75,6 +76,7 @@ impl Producer {
             if ring.word(slot).is_free() {
                 hold.starts_now();
                 if ring.swing(slot, |word| word.acquire(id))?.is_some() {
+                    failpoint("acquire.edge");
                     return Ok(Some(slot));
                 }
             }

@@ -11,6 +11,7 @@ use framelane_shm::LockFile;
 use crate::RingError;
 use crate::books::Tally;
 use crate::claim::SEATS;
+use crate::failpoint::failpoint;
 use crate::ring::Ring;
 use crate::seat::{Entry, Role};
 use crate::seq::Seq;
@@ -51,6 +52,7 @@ impl Ring {
         self.header().group_bells.iter().for_each(|bell| bell.forget(id));
         line.held_since_ns.store(0, Ordering::Relaxed);
         line.entry.store(0, Ordering::Release);
+        failpoint("clean.entry");
         Ok(())
     }
 
@@ -61,6 +63,7 @@ impl Ring {
         }
         if entry.role == Some(Role::Consumer) && self.is_group_used(entry.group) {
             if self.swing(slot, |word| word.give_back(id, entry.group))?.is_some() {
+                failpoint("requeue.edge");
                 self.tally(id, Tally::Redelivered, 1);
                 self.ring_group(entry.group);
             }
@@ -74,7 +77,9 @@ impl Ring {
     pub(crate) fn discard(&self, id: u8, slot: u32) -> Result<(), RingError> {
         // The seq goes first: a free slot with a seq holds that frame, whole.
         self.record(slot).seq.store(Seq::NONE, Ordering::Release);
+        failpoint("discard.wiped");
         if self.swing(slot, |word| word.abort(id))?.is_some() {
+            failpoint("discard.edge");
             self.tally(id, Tally::Aborted, 1);
             // A seq may have become one that can no longer arrive: readers look, too.
             self.ring_producers();

@@ -12,6 +12,7 @@ use std::time::Duration;
 use framelane_shm::{LockFile, ShmError};
 
 use crate::claim::SEATS;
+use crate::failpoint::failpoint;
 use crate::groups::GroupName;
 use crate::histogram;
 use crate::ring::Ring;
@@ -86,6 +87,7 @@ impl Seat {
         let seat = Self::sit_down(ring)?;
         let entry = Entry::new(role, 0, process::id());
         seat.line().entry.store(entry.pack(), Ordering::Release);
+        failpoint("join.entered");
         Ok(seat)
     }
 
@@ -119,7 +121,9 @@ impl Seat {
                 Err(RingError::NoSeat(ring.name().to_owned()))
             })
         })?;
+        failpoint("join.locked");
         ring.with_tool(|tool| ring.clean(tool, id))?;
+        failpoint("join.cleaned");
         let line = ring.line(id);
         line.joined_ns.store(monotonic_ns(), Ordering::Relaxed);
         line.age.iter().chain(&line.hold).for_each(|bucket| bucket.store(0, Ordering::Relaxed));
@@ -228,6 +232,7 @@ impl Drop for Seat {
                 self.ring.clean(tool, self.id)?;
             }
             self.own.unlock(u16::from(self.id));
+            failpoint("leave.unlocked");
             self.ring.unlink_if_over(tool)
         });
         if let Err(error) = cleaned {

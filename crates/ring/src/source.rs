@@ -6,6 +6,7 @@ use std::time::Duration;
 use framelane_shm::SegmentName;
 
 use crate::books::Tally;
+use crate::failpoint::failpoint;
 use crate::grant::WriteGrant;
 use crate::layout::SOURCE_BYTE;
 use crate::producer::Producer;
@@ -51,6 +52,7 @@ impl Source {
         let first = ring.highest_seq().map_or(Seq::FIRST, Seq::next).max(ring.next_seq());
         // Stored before anything is acquired, so that the next source counts from it as well.
         ring.header().next.fetch_max(first.raw(), Ordering::AcqRel);
+        failpoint("source.numbered");
         Ok(Self { producer, first })
     }
 

@@ -57,6 +57,7 @@ fn a_ring_that_ended_and_is_drained_loses_its_name_to_the_last_one_out() {
     let mut reader = consumer(numbers.ring(), "workers");
     assert!(publish(&mut numbers, LONG));
     numbers.end();
+    drop(numbers);
     assert!(matches!(Source::attach(&name, &config(Policy::Block, 4)), Err(RingError::Ended(_))));
     assert_eq!(check(&claim(&mut reader)), 0);
     assert_eq!(namespace.segments().len(), 1);

@@ -1,0 +1,327 @@
+//! Rule: SIGKILL at any step, in any role, loses nothing, tears nothing, doubles nothing, leaks
+//! nothing, and leaves books that balance.
+//!
+//! A chain of real processes around two rings runs once for each failpoint and each role that
+//! passes it. The victim is killed right there and started again. What comes out is compared with
+//! what went in, frame by frame; the peers themselves check every byte.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use e2e::{Namespace, Stage, StageCommand, wait_until};
+use framelane_ring::{FAILPOINTS, Ring, RingError, SegmentName};
+
+/// Frames of one run: enough to go round the rings many times.
+const FRAMES: u64 = 120;
+
+/// At which passes of its failpoint the victim is killed: in the beginning, and in the middle.
+const PASSES: [u64; 2] = [1, 23];
+
+/// The parts that processes play around the two rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Source,
+    Worker,
+    Sink,
+}
+
+/// One chain: source → `a` → two workers → `b` → sink.
+struct Chain {
+    namespace: Namespace,
+    policy: &'static str,
+}
+
+impl Chain {
+    fn new(policy: &'static str) -> Result<Self> {
+        Ok(Self { namespace: Namespace::new()?, policy })
+    }
+
+    fn log(&self) -> String {
+        self.namespace.path("sink.log")
+    }
+
+    fn command(&self, role: Role) -> StageCommand {
+        let peer = self.namespace.command("peer");
+        let frames = FRAMES.to_string();
+        match role {
+            Role::Source => {
+                let args = ["source", "a", "--frames", &frames, "--policy", self.policy];
+                // Not so fast that it is over before the rings can be looked at.
+                peer.args(args).args(["--pace", "1000"])
+            }
+            Role::Worker => peer.args(["worker", "a", "b"]),
+            Role::Sink => peer.args(["sink", "b", &self.log()]),
+        }
+    }
+
+    /// Whether the source's ring has ended, or is gone already.
+    fn has_ended(&self) -> Result<bool> {
+        let name = SegmentName::in_namespace(self.namespace.name(), "a")?;
+        Ok(Ring::open(&name).map_or(true, |ring| ring.end().is_some()))
+    }
+
+    fn is_there(&self, ring: &str) -> bool {
+        self.namespace.segment(ring).exists()
+    }
+
+    /// Whether both rings are gone. If the last one out was killed, that takes what `framelane gc`
+    /// does: removing rings that nobody is attached to.
+    fn is_gone(&self) -> bool {
+        ["a", "b"].iter().all(|ring| {
+            let name = SegmentName::in_namespace(self.namespace.name(), ring);
+            let ring = name.map_err(RingError::from).and_then(|name| Ring::open(&name));
+            ring.is_err() || ring.is_ok_and(|ring| ring.remove_if_unused().unwrap_or(false))
+        })
+    }
+
+    /// Opens a ring as soon as it is there: it can be looked at when it has lost its name.
+    fn open_when_there(&self, ring: &str) -> JoinHandle<Result<Option<Ring>>> {
+        let name = SegmentName::in_namespace(self.namespace.name(), ring);
+        let log = self.log();
+        thread::spawn(move || {
+            let over = || fs::read_to_string(&log).is_ok_and(|text| text.contains("end"));
+            let name = name.map_err(RingError::from)?;
+            Ok(Ring::wait(&name, || !over())?)
+        })
+    }
+
+    /// The numbers that came out, in order, and whether the end did.
+    fn emitted(&self) -> Result<(Vec<u64>, bool)> {
+        let text = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines = text.lines().filter(|line| *line != "end");
+        let numbers = lines.map(|line| line.parse().context("an odd line"));
+        Ok((numbers.collect::<Result<_>>()?, text.contains("end")))
+    }
+}
+
+/// How a run with a victim went.
+enum Run {
+    /// The victim never passed its failpoint so often.
+    NotPassed,
+    /// It was killed there, and the chain got over it.
+    Survived,
+}
+
+/// Runs the chain once, with the first process of `role` killed at the `pass`th pass of
+/// `failpoint`.
+fn kill_at(policy: &'static str, role: Role, failpoint: &str, pass: u64) -> Result<Run> {
+    let chain = Chain::new(policy)?;
+    let order = format!("{failpoint}=kill@{pass}");
+    let victim = chain.command(role).env("FRAMELANE_FAILPOINT", order);
+    let start = |wanted: Role| -> Result<Stage> {
+        if wanted == role { victim.start() } else { chain.command(wanted).start() }
+    };
+    let rings = ["a", "b"].map(|ring| chain.open_when_there(ring));
+    let mut stages = BTreeMap::new();
+    for wanted in [Role::Sink, Role::Worker, Role::Source] {
+        stages.insert(wanted, start(wanted)?);
+    }
+    if role == Role::Worker {
+        // The victim is to be the one that makes the second ring.
+        let victim = stages.get_mut(&role).context("the victim runs")?;
+        wait_until("the second ring", || chain.is_there("b") || !victim.is_running())?;
+    }
+    let mut second_worker = chain.command(Role::Worker).start()?;
+    let code = stages.remove(&role).context("the victim runs")?.finish()?.code;
+    let run = match code {
+        None => Run::Survived,
+        Some(0) => Run::NotPassed,
+        Some(code) => bail!("the victim ended with status {code}"),
+    };
+    let mut again = match run {
+        // A source that died after the end would start the next stream.
+        Run::Survived if role == Role::Source && chain.has_ended()? => None,
+        Run::Survived => Some(chain.command(role).start()?),
+        Run::NotPassed => None,
+    };
+    wait_until("the end of the stream", || chain.emitted().is_ok_and(|(_, ended)| ended))?;
+    for stage in stages.values_mut() {
+        stage.expect_end(&chain)?;
+    }
+    second_worker.expect_end(&chain)?;
+    if let Some(again) = &mut again {
+        again.expect_end(&chain)?;
+    }
+    check(&chain, role, matches!(run, Run::Survived))?;
+    wait_until("the end of both rings", || chain.is_gone())?;
+    for ring in rings {
+        let ring = ring.join().map_err(|_| anyhow!("a watching thread panicked"))??;
+        check_remains(&ring.context("the ring was there")?)?;
+    }
+    check_leftovers(&chain)?;
+    Ok(run)
+}
+
+/// Ends a stage that may wait for a stream that is over.
+trait ExpectEnd {
+    fn expect_end(&mut self, chain: &Chain) -> Result<()>;
+}
+
+impl ExpectEnd for Stage {
+    fn expect_end(&mut self, chain: &Chain) -> Result<()> {
+        wait_until("the end of a peer, or its wait for the next stream", || {
+            !self.is_running() || chain.is_gone()
+        })?;
+        if self.is_running() {
+            return self.kill();
+        }
+        self.expect_success()
+    }
+}
+
+/// Compares what came out with what went in.
+fn check(chain: &Chain, victim: Role, killed: bool) -> Result<()> {
+    let (emitted, _) = chain.emitted()?;
+    let mut once = emitted.clone();
+    once.dedup();
+    let copies = emitted.len() - once.len();
+    // A sink that dies between its write and its cursor emits that one frame again.
+    let allowed = usize::from(killed && victim == Role::Sink);
+    ensure!(copies <= allowed, "{copies} frames came twice: {emitted:?}");
+    ensure!(once.is_sorted_by(|one, next| one < next), "out of order: {once:?}");
+    if chain.policy == "block" {
+        ensure!(once.into_iter().eq(0..FRAMES), "not every frame came: {emitted:?}");
+    }
+    Ok(())
+}
+
+/// Checks that no ring is left in shared memory. One in the making may be: the harness kills peers
+/// that wait for the next stream, and `framelane gc` gives such a ring a minute.
+fn check_leftovers(chain: &Chain) -> Result<()> {
+    let mut left = chain.namespace.leftovers();
+    left.retain(|path| !path.to_string_lossy().contains("/."));
+    ensure!(left.is_empty(), "left: {left:?}");
+    Ok(())
+}
+
+/// Checks what is left in a ring when everybody has gone: nothing, but the books.
+fn check_remains(ring: &Ring) -> Result<()> {
+    let snapshot = ring.snapshot()?;
+    let slots = snapshot.slots;
+    ensure!(snapshot.slots_free == slots, "{} of {slots} slots are free", snapshot.slots_free);
+    // Who died when nobody was left to see it is cleaned up after by whoever takes its place.
+    let alive: Vec<_> = snapshot.participants.iter().filter(|seat| seat.alive).collect();
+    ensure!(alive.is_empty(), "ids leaked: {alive:?}");
+    for group in &snapshot.groups {
+        ensure!(group.books.exact && group.books.balance(), "{}: {:?}", group.name, group.books);
+    }
+    Ok(())
+}
+
+/// Kills a process of each role at every failpoint, and tells which ones it never passed.
+fn kill_everywhere(policy: &'static str, role: Role) -> Result<Vec<&'static str>> {
+    let mut not_passed = Vec::new();
+    for failpoint in FAILPOINTS {
+        for pass in PASSES {
+            let run = kill_at(policy, role, failpoint, pass).with_context(|| {
+                format!("{role:?} killed at {failpoint}, pass {pass}, {policy}")
+            })?;
+            match (run, pass) {
+                (Run::NotPassed, 1) => {
+                    not_passed.push(*failpoint);
+                    break;
+                }
+                (Run::NotPassed, _) => break,
+                (Run::Survived, _) => {}
+            }
+        }
+    }
+    Ok(not_passed)
+}
+
+/// Steps that no process of the ordinary chain is sure to come to: they need a death before, a ring
+/// that overflows, or being the last one out. Tests of their own are about them.
+const OUT_OF_THE_WAY: [&str; 3] = ["requeue.edge", "overwrite.edge", "end.unlinked"];
+
+/// Kills each role at every failpoint, and checks that there is none that nobody passes.
+fn kill_everybody_everywhere(policy: &'static str) -> Result<()> {
+    let roles = [Role::Source, Role::Worker, Role::Sink];
+    let threads = roles.map(|role| thread::spawn(move || kill_everywhere(policy, role)));
+    let mut never = FAILPOINTS.to_vec();
+    for thread in threads {
+        let not_passed = thread.join().map_err(|_| anyhow!("a thread panicked"))??;
+        never.retain(|failpoint| not_passed.contains(failpoint));
+    }
+    never.retain(|failpoint| !OUT_OF_THE_WAY.contains(failpoint));
+    if policy == "block" {
+        // Groups of a block ring are durable: they don't leave.
+        never.retain(|failpoint| !["group.inactive", "group.swept"].contains(failpoint));
+    }
+    ensure!(never.is_empty(), "nobody passes {never:?}");
+    Ok(())
+}
+
+#[test]
+fn anybody_killed_at_any_step_of_a_lossless_stream() -> Result<()> {
+    kill_everybody_everywhere("block")
+}
+
+#[test]
+fn anybody_killed_at_any_step_of_a_live_stream() -> Result<()> {
+    kill_everybody_everywhere("drop-oldest")
+}
+
+/// A worker dies while it gives a dead worker's frame to others, and a third one does it again.
+#[test]
+fn a_reaper_killed_while_it_reaps() -> Result<()> {
+    let chain = Chain::new("block")?;
+    let worker = |failpoint: &str| {
+        let worker = chain.command(Role::Worker);
+        if failpoint.is_empty() { worker } else { worker.env("FRAMELANE_FAILPOINT", failpoint) }
+    };
+    let _sink = chain.command(Role::Sink).start()?;
+    let mut reaper = worker("requeue.edge=kill@1").start()?;
+    let mut first = worker("claim.counted=kill@5").start()?;
+    let _source = chain.command(Role::Source).start()?;
+    let killed = |stage: &mut Stage| wait_until("a death", || !stage.is_running());
+    killed(&mut first)?;
+    // Whoever looks first gives the frame back; only a worker can die of it here.
+    let _third = chain.command(Role::Worker).start()?;
+    wait_until("the end of the stream", || chain.emitted().is_ok_and(|(_, ended)| ended))?;
+    check(&chain, Role::Worker, true)?;
+    wait_until("the reaper's end", || !reaper.is_running() || chain.is_gone())
+}
+
+/// A source dies right after it has taken the slot of a frame that nobody had claimed yet.
+#[test]
+fn a_source_killed_while_it_overwrites() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let log = namespace.path("member.log");
+    let peer = || namespace.command("peer");
+    let group = peer().args(["member", "a", "group", &log]).start()?;
+    let source = ["source", "a", "--frames", "1000000", "--policy", "drop-oldest"];
+    let source = peer().args(source).env("FRAMELANE_FAILPOINT", "overwrite.edge=kill@3");
+    wait_until("a source that dies", || {
+        source
+            .start()
+            .is_ok_and(|mut source| wait_until("its end", || !source.is_running()).is_ok())
+    })?;
+    let name = SegmentName::in_namespace(namespace.name(), "a")?;
+    let ring = Ring::open(&name)?;
+    // Somebody has to look for the dead: the member does.
+    wait_until("books that balance", || {
+        ring.snapshot().is_ok_and(|snapshot| {
+            let books = snapshot.groups.iter().all(|group| group.books.exact);
+            books && snapshot.slots_writing == 0 && snapshot.participants.len() == 1
+        })
+    })?;
+    drop(group);
+    Ok(())
+}
+
+/// The last one out dies when it has just taken the ring's name.
+#[test]
+fn the_last_one_out_killed_after_it_removed_the_ring() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let log = namespace.path("member.log");
+    let peer = || namespace.command("peer").env("FRAMELANE_FAILPOINT", "end.unlinked=kill@1");
+    let mut member = peer().args(["member", "a", "group", &log]).start()?;
+    let source = ["source", "a", "--frames", "50", "--policy", "block"];
+    let mut source = peer().args(source).start()?;
+    wait_until("the end of both", || !member.is_running() && !source.is_running())?;
+    ensure!(namespace.leftovers().is_empty(), "left: {:?}", namespace.leftovers());
+    ensure!(fs::read_to_string(&log)?.lines().count() == 50);
+    Ok(())
+}
