@@ -7,94 +7,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use e2e::{Namespace, Stage, StageCommand, wait_until};
-use framelane_ring::{FAILPOINTS, Ring, RingError, SegmentName};
+use e2e::{Namespace, Stage, wait_until};
+use framelane_ring::{FAILPOINTS, Ring, SegmentName};
 
-/// Frames of one run: enough to go round the rings many times.
-const FRAMES: u64 = 120;
+use crate::peers::{Chain, ExpectEnd, Role, check, check_leftovers, check_remains};
 
 /// At which passes of its failpoint the victim is killed: in the beginning, and in the middle.
 const PASSES: [u64; 2] = [1, 23];
-
-/// The parts that processes play around the two rings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Role {
-    Source,
-    Worker,
-    Sink,
-}
-
-/// One chain: source → `a` → two workers → `b` → sink.
-struct Chain {
-    namespace: Namespace,
-    policy: &'static str,
-}
-
-impl Chain {
-    fn new(policy: &'static str) -> Result<Self> {
-        Ok(Self { namespace: Namespace::new()?, policy })
-    }
-
-    fn log(&self) -> String {
-        self.namespace.path("sink.log")
-    }
-
-    fn command(&self, role: Role) -> StageCommand {
-        let peer = self.namespace.command("peer");
-        let frames = FRAMES.to_string();
-        match role {
-            Role::Source => {
-                let args = ["source", "a", "--frames", &frames, "--policy", self.policy];
-                // Not so fast that it is over before the rings can be looked at.
-                peer.args(args).args(["--pace", "1000"])
-            }
-            Role::Worker => peer.args(["worker", "a", "b"]),
-            Role::Sink => peer.args(["sink", "b", &self.log()]),
-        }
-    }
-
-    /// Whether the source's ring has ended, or is gone already.
-    fn has_ended(&self) -> Result<bool> {
-        let name = SegmentName::in_namespace(self.namespace.name(), "a")?;
-        Ok(Ring::open(&name).map_or(true, |ring| ring.end().is_some()))
-    }
-
-    fn is_there(&self, ring: &str) -> bool {
-        self.namespace.segment(ring).exists()
-    }
-
-    /// Whether both rings are gone. If the last one out was killed, that takes what `framelane gc`
-    /// does: removing rings that nobody is attached to.
-    fn is_gone(&self) -> bool {
-        ["a", "b"].iter().all(|ring| {
-            let name = SegmentName::in_namespace(self.namespace.name(), ring);
-            let ring = name.map_err(RingError::from).and_then(|name| Ring::open(&name));
-            ring.is_err() || ring.is_ok_and(|ring| ring.remove_if_unused().unwrap_or(false))
-        })
-    }
-
-    /// Opens a ring as soon as it is there: it can be looked at when it has lost its name.
-    fn open_when_there(&self, ring: &str) -> JoinHandle<Result<Option<Ring>>> {
-        let name = SegmentName::in_namespace(self.namespace.name(), ring);
-        let log = self.log();
-        thread::spawn(move || {
-            let over = || fs::read_to_string(&log).is_ok_and(|text| text.contains("end"));
-            let name = name.map_err(RingError::from)?;
-            Ok(Ring::wait(&name, || !over())?)
-        })
-    }
-
-    /// The numbers that came out, in order, and whether the end did.
-    fn emitted(&self) -> Result<(Vec<u64>, bool)> {
-        let text = fs::read_to_string(self.log()).unwrap_or_default();
-        let lines = text.lines().filter(|line| *line != "end");
-        let numbers = lines.map(|line| line.parse().context("an odd line"));
-        Ok((numbers.collect::<Result<_>>()?, text.contains("end")))
-    }
-}
 
 /// How a run with a victim went.
 enum Run {
@@ -152,62 +74,6 @@ fn kill_at(policy: &'static str, role: Role, failpoint: &str, pass: u64) -> Resu
     }
     check_leftovers(&chain)?;
     Ok(run)
-}
-
-/// Ends a stage that may wait for a stream that is over.
-trait ExpectEnd {
-    fn expect_end(&mut self, chain: &Chain) -> Result<()>;
-}
-
-impl ExpectEnd for Stage {
-    fn expect_end(&mut self, chain: &Chain) -> Result<()> {
-        wait_until("the end of a peer, or its wait for the next stream", || {
-            !self.is_running() || chain.is_gone()
-        })?;
-        if self.is_running() {
-            return self.kill();
-        }
-        self.expect_success()
-    }
-}
-
-/// Compares what came out with what went in.
-fn check(chain: &Chain, victim: Role, killed: bool) -> Result<()> {
-    let (emitted, _) = chain.emitted()?;
-    let mut once = emitted.clone();
-    once.dedup();
-    let copies = emitted.len() - once.len();
-    // A sink that dies between its write and its cursor emits that one frame again.
-    let allowed = usize::from(killed && victim == Role::Sink);
-    ensure!(copies <= allowed, "{copies} frames came twice: {emitted:?}");
-    ensure!(once.is_sorted_by(|one, next| one < next), "out of order: {once:?}");
-    if chain.policy == "block" {
-        ensure!(once.into_iter().eq(0..FRAMES), "not every frame came: {emitted:?}");
-    }
-    Ok(())
-}
-
-/// Checks that no ring is left in shared memory. One in the making may be: the harness kills peers
-/// that wait for the next stream, and `framelane gc` gives such a ring a minute.
-fn check_leftovers(chain: &Chain) -> Result<()> {
-    let mut left = chain.namespace.leftovers();
-    left.retain(|path| !path.to_string_lossy().contains("/."));
-    ensure!(left.is_empty(), "left: {left:?}");
-    Ok(())
-}
-
-/// Checks what is left in a ring when everybody has gone: nothing, but the books.
-fn check_remains(ring: &Ring) -> Result<()> {
-    let snapshot = ring.snapshot()?;
-    let slots = snapshot.slots;
-    ensure!(snapshot.slots_free == slots, "{} of {slots} slots are free", snapshot.slots_free);
-    // Who died when nobody was left to see it is cleaned up after by whoever takes its place.
-    let alive: Vec<_> = snapshot.participants.iter().filter(|seat| seat.alive).collect();
-    ensure!(alive.is_empty(), "ids leaked: {alive:?}");
-    for group in &snapshot.groups {
-        ensure!(group.books.exact && group.books.balance(), "{}: {:?}", group.name, group.books);
-    }
-    Ok(())
 }
 
 /// Kills a process of each role at every failpoint, and tells which ones it never passed.

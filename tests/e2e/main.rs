@@ -19,8 +19,14 @@ mod operate;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod poison;
+#[cfg(test)]
 mod restart;
 #[cfg(test)]
 mod scaling;
 #[cfg(test)]
 mod signals;
+#[cfg(test)]
+mod stopped;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::books::DropReason;
 use crate::failpoint::failpoint;
+use crate::feed::Upstream;
 use crate::grant::ReadGrant;
 use crate::groups::GroupName;
 use crate::ring::Ring;
@@ -46,6 +47,7 @@ pub struct Consumer {
     seat: Arc<Seat>,
     group: u8,
     max_age: Option<Duration>,
+    upstream: Upstream,
 }
 
 impl Consumer {
@@ -65,7 +67,7 @@ impl Consumer {
     ) -> Result<Self, RingError> {
         let seat = Seat::join_group(ring, group, ordered)?;
         let group = seat.group().expect("a consumer is a member of a group");
-        Ok(Self { seat: Arc::new(seat), group, max_age: None })
+        Ok(Self { seat: Arc::new(seat), group, max_age: None, upstream: Upstream::default() })
     }
 
     /// Drops frames that are older than this when they would be claimed.
@@ -120,9 +122,9 @@ impl Consumer {
     pub(crate) fn take(&mut self, limit: u64) -> Result<Found, RingError> {
         self.seat.look_around()?;
         for _ in 0..CLAIM_TRIES {
-            // Read before the slots: an end that is stored during the scan may belong to frames
-            // that the scan has missed.
-            let ended = self.seat.ring().end().is_some();
+            // Asked before the slots: an end that is stored during the scan, or a frame that
+            // arrives during it, may be one that the scan has missed.
+            let all_came = self.have_all_come()?;
             if let Some(slot) = self.oldest_pending(limit) {
                 match self.claim_slot(slot, limit)? {
                     Some(grant) => match self.judge(grant)? {
@@ -135,11 +137,20 @@ impl Consumer {
             return Ok(match self.oldest_pending(u64::MAX) {
                 Some(_) if limit < u64::MAX => Found::Beyond,
                 Some(_) => continue,
-                None if ended && !self.is_group_busy() => Found::Ended,
+                None if all_came && !self.is_group_busy() => Found::Ended,
                 None => Found::Nothing,
             });
         }
         Ok(Found::Nothing)
+    }
+
+    /// Whether the stream has ended, and no frame is on its way here any more.
+    fn have_all_come(&mut self) -> Result<bool, RingError> {
+        let ring = self.seat.ring();
+        match ring.end() {
+            Some(end) => Ok(self.upstream.first_arriving(ring, Seq::FIRST)? >= end),
+            None => Ok(false),
+        }
     }
 
     /// The slot with the group's oldest pending frame below `limit`.

@@ -277,8 +277,8 @@ impl Ring {
     }
 
     /// Clears the pending bits of all inactive groups, if there are any: a producer that read the
-    /// active groups before one left may have published to it.
-    pub(crate) fn sweep_inactive(&self, id: u8) -> Result<(), RingError> {
+    /// active groups before one left may have published to it. The caller holds the lock of `id`.
+    pub(crate) fn sweep_inactive(&self, tool: &LockFile, id: u8) -> Result<(), RingError> {
         let inactive = |slot| {
             let active = self.header().active_groups.load(Ordering::Acquire);
             let word = self.word(slot);
@@ -287,13 +287,11 @@ impl Ring {
         if !(0..self.slots()).any(inactive) {
             return Ok(());
         }
-        self.with_tool(|tool| {
-            self.with_tables(tool, || {
-                let active = self.header().active_groups.load(Ordering::Acquire);
-                (0..GROUPS)
-                    .filter(|group| active & (1 << group) == 0)
-                    .try_for_each(|group| self.sweep_group(id, group))
-            })
+        self.with_tables(tool, || {
+            let active = self.header().active_groups.load(Ordering::Acquire);
+            (0..GROUPS)
+                .filter(|group| active & (1 << group) == 0)
+                .try_for_each(|group| self.sweep_group(id, group))
         })
     }
 }

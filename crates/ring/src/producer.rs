@@ -66,7 +66,7 @@ impl Producer {
         {
             return Ok(Some(slot));
         }
-        ring.sweep_inactive(self.seat.id())?;
+        ring.with_tool(|tool| ring.sweep_inactive(tool, self.seat.id()))?;
         self.take_free(hold)
     }
 

@@ -114,6 +114,9 @@ impl Relay {
         let start = Instant::now();
         loop {
             self.output.seat().look_around()?;
+            // At once, not when the last frame is done: a live reader need not wait for a worker
+            // that sleeps with a frame in hand.
+            self.copy_end();
             let limit = self.limit_upstream();
             let found = self.input.take(limit)?;
             match found {
@@ -121,10 +124,7 @@ impl Relay {
                     Some(grant) => return Ok(Work::Frame(Job { input: Some(grant) })),
                     None => continue,
                 },
-                Found::Ended => {
-                    self.copy_end();
-                    return Ok(Work::Ended);
-                }
+                Found::Ended => return Ok(Work::Ended),
                 Found::Beyond | Found::Nothing => {}
             }
             let left = patience.saturating_sub(start.elapsed());
@@ -218,8 +218,8 @@ impl Relay {
     /// Hands the end on, unless the output ring takes its frames from somewhere else by now.
     fn copy_end(&self) {
         let output = self.output.ring();
-        let ours = output.feed().is_some_and(|feed| feed == self.feed);
-        if let Some(end) = self.input.ring().end().filter(|_| ours) {
+        let Some(end) = self.input.ring().end().filter(|_| output.end().is_none()) else { return };
+        if output.feed().is_some_and(|feed| feed == self.feed) {
             output.store_end(self.feed.localise(end));
         }
     }

@@ -230,6 +230,7 @@ impl Drop for Seat {
         let cleaned = self.ring.with_tool(|tool| {
             if tool.held_elsewhere(u16::from(self.id))? {
                 self.ring.clean(tool, self.id)?;
+                self.ring.sweep_inactive(tool, self.id)?;
             }
             self.own.unlock(u16::from(self.id));
             failpoint("leave.unlocked");

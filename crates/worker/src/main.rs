@@ -66,7 +66,7 @@ fn work(arguments: Arguments) -> Result<(), Failure> {
                 Some(geometry) => op.apply(geometry, frame.bytes(), out),
                 None => out.copy_from_slice(frame.bytes()),
             }
-            std::thread::sleep(delay);
+            shutdown.sleep(delay);
         },
     )?;
     let (processed, forwarded) = (summary.processed, summary.forwarded);
