@@ -1,7 +1,7 @@
 # Only names the lanes: what each does is in scripts/. `make help` lists them.
 
 # What the lanes take, as in `make up INPUT=rtmp://... OUTPUT=rtmp://... WORKERS=3`.
-export INPUT OUTPUT WORKERS STAGE WORKER OP RING DURATION
+export INPUT OUTPUT WORKERS STAGE WORKER OP RING DURATION MINUTES
 
 .DEFAULT_GOAL := help
 
@@ -28,6 +28,10 @@ test: ## set up, build, run all tests
 .PHONY: demo
 demo: ## set up, send a real clip through an RTMP server and the stages [WORKER=program] [DURATION=10]
 	@scripts/demo.sh
+
+.PHONY: soak
+soak: ## kill and stop processes at random, and account for every frame [MINUTES=10]
+	@scripts/soak.sh
 
 .PHONY: up
 up: ## start the stages: INPUT=url OUTPUT=url [WORKERS=2] [OP=passthrough | WORKER=program] [RING=cam]

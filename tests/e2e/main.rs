@@ -29,4 +29,6 @@ mod scaling;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod stopped;

@@ -53,6 +53,9 @@ enum Part {
         to: SegmentNameArg,
         #[arg(long, default_value = "4")]
         slots: u32,
+        /// Microseconds to hold each frame, as a model would.
+        #[arg(long, default_value = "0")]
+        hold: u64,
         /// Die with this frame in hand, like a model that can't bear it.
         #[arg(long)]
         poison: Option<u64>,
@@ -100,8 +103,8 @@ fn play(part: Part) -> Result<()> {
                 RingConfig { slots, payload_capacity: pattern::BYTES, meta_capacity: 64, policy };
             source(&ring.0, &config, frames, Duration::from_micros(pace), &shutdown)
         }
-        Part::Worker { from, to, slots, poison } => {
-            worker(&from.0, &to.0, slots, poison, &shutdown)
+        Part::Worker { from, to, slots, hold, poison } => {
+            worker(&from.0, &to.0, slots, Duration::from_micros(hold), poison, &shutdown)
         }
         Part::Sink { ring, log, max_wait } => {
             sink(&ring.0, &log, Duration::from_millis(max_wait), &shutdown)
@@ -184,6 +187,7 @@ fn worker(
     from: &SegmentName,
     to: &SegmentName,
     slots: u32,
+    hold: Duration,
     poison: Option<u64>,
     shutdown: &Shutdown,
 ) -> Result<()> {
@@ -214,6 +218,7 @@ fn worker(
                 Some(output) => break output,
             }
         };
+        shutdown.sleep(hold);
         output.bytes_mut()[..job.bytes().len()].copy_from_slice(job.bytes());
         let record = Record { unprocessed: job.is_poison(), ..*job.record() };
         relay.publish(job, output, record)?;
