@@ -326,13 +326,12 @@ impl Ring {
         line.journal_edge.store(0, Ordering::Release);
     }
 
-    /// Whether a producer may still publish to `group` because it read the active groups earlier.
-    pub(crate) fn is_being_published_to(&self, group: u8) -> bool {
+    /// Whether anybody is between writing down a counted edge of `group` and having counted it; a
+    /// producer may be so because it read the active groups earlier.
+    pub(crate) fn is_at_an_edge(&self, group: u8) -> bool {
         (0..crate::claim::SEATS).any(|id| {
             let entry = Entry::unpack(self.line(id).journal_edge.load(Ordering::Acquire));
-            entry.is_some_and(|entry| {
-                entry.edge == CountedEdge::Publish && entry.groups & (1 << group) != 0
-            })
+            entry.is_some_and(|entry| entry.groups & (1 << group) != 0)
         })
     }
 

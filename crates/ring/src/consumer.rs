@@ -113,7 +113,7 @@ impl Consumer {
     /// look for the dead.
     pub(crate) fn wait_for_frame(&self, timeout: Duration, limit: u64) {
         let ring = self.seat.ring();
-        let ready = || ring.end().is_some() || self.oldest_pending(limit).is_some();
+        let ready = || self.oldest_pending(limit).is_some();
         let bell = &ring.header().group_bells[usize::from(self.group)];
         bell.wait(self.seat.id(), timeout.min(LOOK_INTERVAL), ready);
     }
@@ -126,13 +126,13 @@ impl Consumer {
             // arrives during it, may be one that the scan has missed.
             let all_came = self.have_all_come()?;
             if let Some(slot) = self.oldest_pending(limit) {
-                match self.claim_slot(slot, limit)? {
-                    Some(grant) => match self.judge(grant)? {
-                        Some(grant) => return Ok(Found::Frame(grant)),
-                        None => continue,
-                    },
-                    None => continue,
+                if let Some(mut grant) = self.claim_slot(slot, limit)? {
+                    match self.judge(&mut grant) {
+                        Some(reason) => grant.drop_as(reason)?,
+                        None => return Ok(Found::Frame(grant)),
+                    }
                 }
+                continue;
             }
             return Ok(match self.oldest_pending(u64::MAX) {
                 Some(_) if limit < u64::MAX => Found::Beyond,
@@ -207,33 +207,24 @@ impl Consumer {
         }
     }
 
-    /// Decides whether a claimed frame is worth having: neither too old nor deadly.
-    pub(crate) fn judge(&self, mut grant: ReadGrant) -> Result<Option<ReadGrant>, RingError> {
+    /// Why a claimed frame is not worth having, if it isn't: too old, or deadly. A deadly frame of a
+    /// lossless ring is marked instead.
+    pub(crate) fn judge(&self, grant: &mut ReadGrant) -> Option<DropReason> {
         if self.max_age.is_some_and(|limit| grant.age().is_some_and(|age| age > limit)) {
-            grant.drop_as(DropReason::Aged)?;
-            return Ok(None);
+            return Some(DropReason::Aged);
         }
-        if grant.deaths() >= REDELIVERY_LIMIT {
-            let (ring, seq, deaths) = (self.seat.ring(), grant.seq().number(), grant.deaths());
-            if ring.policy() == Policy::DropOldest {
-                tracing::error!(
-                    ring = ring.name(),
-                    seq,
-                    deaths,
-                    "dropped a frame that kills its workers"
-                );
-                grant.drop_as(DropReason::Poison)?;
-                return Ok(None);
-            }
-            tracing::error!(
-                ring = ring.name(),
-                seq,
-                deaths,
-                "a frame kills its workers: not processed again"
-            );
-            grant.mark_poison();
+        if grant.deaths() < REDELIVERY_LIMIT {
+            return None;
         }
-        Ok(Some(grant))
+        let ring = self.seat.ring();
+        let (name, seq, deaths) = (ring.name(), grant.seq().number(), grant.deaths());
+        if ring.policy() == Policy::DropOldest {
+            tracing::error!(ring = name, seq, deaths, "dropped a frame that kills its workers");
+            return Some(DropReason::Poison);
+        }
+        tracing::error!(ring = name, seq, deaths, "a frame kills its workers: not processed again");
+        grant.mark_poison();
+        None
     }
 }
 

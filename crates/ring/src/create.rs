@@ -23,7 +23,7 @@ impl Ring {
 
     /// Makes the ring, or opens the one that is there, whatever its slots and policy, if it can
     /// hold frames of `config`'s size. `prepare` writes what the creator adds to a new ring's
-    /// header before anybody sees it.
+    /// header before anybody sees it. A ring that has ended is opened only if it is `ours`.
     ///
     /// # Errors
     /// [`RingError::PayloadTooLarge`] when the existing ring's slots are too small, and
@@ -33,11 +33,12 @@ impl Ring {
         name: &SegmentName,
         config: &RingConfig,
         prepare: impl Fn(&Header),
+        ours: impl Fn(&Self) -> bool,
     ) -> Result<Self, RingError> {
         loop {
             match Self::open(name) {
-                Ok(ring) if ring.end().is_some() => {
-                    if !ring.remove_if_replaceable()? {
+                Ok(ring) if ring.end().is_some() && !ours(&ring) => {
+                    if !ring.remove_if_replaceable()? && ring.segment().is_linked()? {
                         return Err(RingError::Ended(name.ring().to_owned()));
                     }
                 }

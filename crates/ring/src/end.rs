@@ -1,16 +1,23 @@
 //! The end of a stream, and of a ring.
 //!
-//! The end is a number: the seq after the last one. The source stores it once; any worker copies it
-//! to its output ring before it leaves. Consumers read it before they look for frames, and leave
-//! when nothing is pending for their group and nothing is held by it. A ring that has ended and is
-//! drained loses its name to the last one out, and never starts again.
+//! The end is a number: the seq after the last one. The source stores it once; a worker copies it to
+//! its output ring as soon as it sees it. Consumers leave when nothing may still arrive, nothing is
+//! pending for their group, and nothing is held by it. A ring that has ended and is drained loses
+//! its name to the last one out, and never starts again.
+//!
+//! | who removes a ring | when |
+//! |---|---|
+//! | the last one out, and who waits for the next stream | it is over, and its readers have seen it |
+//! | who makes the next stream's ring | it is over |
+//! | `framelane gc` | nobody is attached |
 
 use std::sync::atomic::Ordering;
 
 use framelane_shm::LockFile;
 
-use crate::claim::{SEATS, Word};
+use crate::claim::SEATS;
 use crate::failpoint::failpoint;
+use crate::feed::Upstream;
 use crate::ring::Ring;
 use crate::{Policy, RingError, Seq};
 
@@ -34,9 +41,20 @@ impl Ring {
         }
     }
 
-    /// Whether every slot is free.
+    /// Whether every slot is free, but for what waits for groups that have left.
     pub(crate) fn is_drained(&self) -> bool {
-        (0..self.slots()).all(|slot| self.word(slot) == Word::FREE)
+        let active = self.header().active_groups.load(Ordering::Acquire);
+        (0..self.slots()).map(|slot| self.word(slot)).all(|word| {
+            let gone = u64::from(word.pending_groups()) & active == 0;
+            word.is_free() || (word.is_only_pending() && gone)
+        })
+    }
+
+    /// Whether the stream has ended, nothing may still arrive, and nothing is left in the slots.
+    fn is_over(&self) -> bool {
+        let Some(end) = self.end() else { return false };
+        let coming = Upstream::default().first_arriving(self, Seq::FIRST);
+        coming.is_ok_and(|coming| coming >= end) && self.is_drained()
     }
 
     /// Whether any participant lives.
@@ -54,7 +72,7 @@ impl Ring {
     /// ring that is so once there is a group; a stream without a frame may end before.
     pub(crate) fn unlink_if_over(&self, tool: &LockFile) -> Result<bool, RingError> {
         let seen = self.policy() == Policy::DropOldest || self.has_groups();
-        self.unlink_if(tool, || self.end().is_some() && self.is_drained() && seen)
+        self.unlink_if(tool, || seen && self.is_over())
     }
 
     /// Removes a ring that is over for its readers.
@@ -67,7 +85,7 @@ impl Ring {
     /// is attached.
     pub(crate) fn remove_if_replaceable(&self) -> Result<bool, RingError> {
         self.reap()?;
-        self.with_tool(|tool| self.unlink_if(tool, || self.end().is_some() && self.is_drained()))
+        self.with_tool(|tool| self.unlink_if(tool, || self.is_over()))
     }
 
     /// Removes the ring if nobody uses it. Frames that are still in it are lost.

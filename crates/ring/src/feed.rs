@@ -7,6 +7,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use framelane_shm::ShmError;
+
 use crate::failpoint::failpoint;
 use crate::groups::{GroupName, text_to_words, words_to_text};
 use crate::layout::Header;
@@ -39,6 +41,11 @@ impl Feed {
         }
     }
 
+    /// Whether both are the same group of the same ring, in whatever lineage.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.instance == other.instance && self.group == other.group
+    }
+
     /// The seq here of a frame with seq `upstream` in the feed.
     pub(crate) fn localise(&self, upstream: Seq) -> Seq {
         Seq::new(self.lineage.saturating_add(upstream.lineage()), upstream.number())
@@ -69,15 +76,31 @@ impl Feed {
     }
 }
 
+/// What a ring says of its feed.
+#[derive(Debug)]
+enum FeedState {
+    /// Its frames come from outside.
+    None,
+    Known(Feed),
+    /// Somebody is just changing it, or died while doing so.
+    Changing,
+}
+
 impl Ring {
-    /// The feed, or `None` for a ring whose frames come from outside, or whose feed is just being
-    /// changed.
+    /// The feed, if there is one and it can be read.
     pub(crate) fn feed(&self) -> Option<Feed> {
+        match self.feed_state() {
+            FeedState::Known(feed) => Some(feed),
+            FeedState::None | FeedState::Changing => None,
+        }
+    }
+
+    fn feed_state(&self) -> FeedState {
         let header = self.header();
         for _ in 0..READ_TRIES {
             let version = header.feed_version.load(Ordering::Acquire);
             if version == 0 {
-                return None;
+                return FeedState::None;
             }
             let load = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
             let feed = Feed {
@@ -88,11 +111,11 @@ impl Ring {
             };
             fence(Ordering::Acquire);
             if version.is_multiple_of(2) && header.feed_version.load(Ordering::Relaxed) == version {
-                return Some(feed);
+                return FeedState::Known(feed);
             }
             std::thread::yield_now();
         }
-        None
+        FeedState::Changing
     }
 
     /// Makes `feed` the ring's feed, in a lineage of its own unless it is the feed already. Tells
@@ -100,11 +123,19 @@ impl Ring {
     pub(crate) fn adopt_feed(&self, mut feed: Feed) -> Result<u16, RingError> {
         self.with_tool(|tool| {
             self.with_tables(tool, || {
-                if let Some(old) = self.feed() {
-                    if old.instance == feed.instance && old.group == feed.group {
-                        return Ok(old.lineage);
+                let old = match self.feed_state() {
+                    FeedState::Known(old) if old.is_same(&feed) => return Ok(old.lineage),
+                    FeedState::Known(old) => Some(old.lineage),
+                    // Under the lock nobody is changing it: its writer died half-way.
+                    FeedState::Changing => {
+                        let raw = self.header().feed_lineage.load(Ordering::Relaxed);
+                        Some(u16::try_from(raw).unwrap_or(u16::MAX))
                     }
-                    let newest = self.highest_seq().map_or(0, Seq::lineage).max(old.lineage);
+                    FeedState::None => None,
+                };
+                if let Some(old) = old {
+                    let highest = self.highest_seq().map_or(0, Seq::lineage);
+                    let newest = highest.max(self.next_seq().lineage()).max(old);
                     feed.lineage = newest.saturating_add(1);
                 }
                 feed.write(self.header());
@@ -131,9 +162,11 @@ impl Upstream {
     /// The smallest seq from `from` on that may still arrive at `ring`. Whatever is below it and
     /// not in a slot of `ring`, looked at afterwards, never comes.
     pub(crate) fn first_arriving(&mut self, ring: &Ring, from: Seq) -> Result<Seq, RingError> {
-        let Some(feed) = ring.feed() else {
+        let feed = match ring.feed_state() {
+            FeedState::Known(feed) => feed,
             // The ring's own source numbers its frames: everything from `next` on is to come.
-            return Ok(from.max(ring.next_seq()));
+            FeedState::None => return Ok(from.max(ring.next_seq())),
+            FeedState::Changing => return Ok(from),
         };
         self.follow(ring, &feed)?;
         let Some((_, upstream, above)) = self.feed.as_mut() else {
@@ -165,11 +198,11 @@ impl Upstream {
     /// Opens the feed, unless it is open; closes it when its name is gone or leads elsewhere.
     fn follow(&mut self, ring: &Ring, feed: &Feed) -> Result<(), RingError> {
         if let Some((open, upstream, _)) = &self.feed
-            && open.instance == feed.instance
-            && open.group == feed.group
+            && open.is_same(feed)
         {
-            // An ended ring that lost its name is drained: what it says is still true.
-            if upstream.end().is_some() || upstream.segment().is_linked()? {
+            // One that lost its name because it was over still says what is true.
+            let over = upstream.end().is_some() && upstream.is_drained();
+            if over || upstream.segment().is_linked()? {
                 return Ok(());
             }
         }
@@ -177,17 +210,22 @@ impl Upstream {
         if self.depth >= LONGEST_CHAIN {
             return Err(ring.corrupt(format!("more than {LONGEST_CHAIN} rings feed each other")));
         }
-        let opened = ring
-            .segment_name()
-            .sibling(&feed.ring)
-            .map_err(RingError::from)
-            .and_then(|name| Ring::open(&name));
-        if let Ok(upstream) = opened
-            && upstream.instance() == feed.instance
-        {
-            let above = Self { feed: None, depth: self.depth + 1 };
-            self.feed = Some((feed.clone(), upstream, Box::new(above)));
-        }
+        let name = ring.segment_name().sibling(&feed.ring)?;
+        let upstream = match Ring::open(&name) {
+            Ok(upstream) if upstream.instance() == feed.instance => upstream,
+            // Nothing has the name, or something else has.
+            Ok(_)
+            | Err(
+                RingError::Shm(ShmError::NotFound(_))
+                | RingError::NotARing(..)
+                | RingError::LayoutVersion { .. }
+                | RingError::Corrupt { .. },
+            ) => return Ok(()),
+            // Whether it is there can't be told now: it must not count as gone.
+            Err(error) => return Err(error),
+        };
+        let above = Self { feed: None, depth: self.depth + 1 };
+        self.feed = Some((feed.clone(), upstream, Box::new(above)));
         Ok(())
     }
 }

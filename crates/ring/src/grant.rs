@@ -200,6 +200,14 @@ impl WriteGrant {
                 needed: record.payload_bytes,
             });
         }
+        if record.geometry.is_some_and(|geometry| geometry.payload_bytes() != record.payload_bytes)
+        {
+            let what = "a picture must fill its payload exactly";
+            return Err(RingError::BadConfig(what.to_owned()));
+        }
+        if !ring.is_written_by(self.slot, seat.id()) {
+            return Err(ring.corrupt(format!("slot {} was taken from its writer", self.slot)));
+        }
         ring.write_record(self.slot, self.seq, &record);
         failpoint("record.written");
         seat.note_age(record.received_ns);
@@ -368,6 +376,10 @@ impl ReadGrant {
         let overwritable = ring.policy() == Policy::DropOldest;
         if after.is_some_and(|word| word.is_free() || (overwritable && word.is_only_pending())) {
             ring.ring_producers();
+        }
+        if ring.end().is_some() {
+            // Those who wait for their group to be done with the last frame look again.
+            ring.ring_everybody();
         }
         Ok(())
     }

@@ -124,12 +124,13 @@ impl Ring {
         words_to_text(&self.group(group).name)
     }
 
+    fn name_words(&self, group: u8) -> [u64; 4] {
+        self.group(group).name.each_ref().map(|word| word.load(Ordering::Relaxed))
+    }
+
     /// The bit of the group with this name.
     pub(crate) fn find_group(&self, name: &[u64; 4]) -> Option<u8> {
-        (0..GROUPS).find(|&group| {
-            let words = self.group(group).name.each_ref().map(|word| word.load(Ordering::Relaxed));
-            self.is_group_used(group) && words == *name
-        })
+        (0..GROUPS).find(|&group| self.is_group_used(group) && self.name_words(group) == *name)
     }
 
     /// Whether frames are published to anybody.
@@ -153,7 +154,7 @@ impl Ring {
                 self.check_may_join(tool, id, group, name, ordered)?;
                 group
             }
-            None => self.free_group(id)?,
+            None => self.free_group(id, &words)?,
         };
         if existing.is_none() {
             self.prepare_group(group, &words, ordered)?;
@@ -194,27 +195,59 @@ impl Ring {
         Ok(())
     }
 
-    /// A bit that no group uses and that no producer is about to publish to.
-    fn free_group(&self, id: u8) -> Result<u8, RingError> {
-        for group in (0..GROUPS).filter(|&group| !self.is_group_used(group)) {
-            // SYNC POINT: `publish_counted` writes its journal before its own fence, and looks at
-            // the active groups after it.
-            fence(Ordering::SeqCst);
-            let start = Instant::now();
-            while self.is_being_published_to(group) && start.elapsed() < QUIET_PATIENCE {
-                std::thread::yield_now();
-            }
-            if !self.is_being_published_to(group) {
+    /// A bit that no group uses and that no producer is about to publish to: best the one that a
+    /// group of this name had before, whose cursor is still there; then one that nobody had.
+    fn free_group(&self, id: u8, name: &[u64; 4]) -> Result<u8, RingError> {
+        let mut free: Vec<u8> = (0..GROUPS).filter(|&group| !self.is_group_used(group)).collect();
+        free.sort_by_key(|&group| match self.name_words(group) {
+            words if words == *name => 0,
+            [0, ..] => 1,
+            _ => 2,
+        });
+        for group in free.into_iter().filter(|&group| !self.has_members(group)) {
+            if self.is_quiet(group) {
                 self.sweep_group(id, group)?;
-                return Ok(group);
+                // Counters that are still to be copied belong to the group that was here before.
+                if self.is_quiet(group) {
+                    return Ok(group);
+                }
             }
         }
         Err(RingError::NoGroup(self.name().to_owned()))
     }
 
+    /// Whether any participant, dead or alive, says that it is a member.
+    fn has_members(&self, group: u8) -> bool {
+        (0..SEATS).any(|id| {
+            Entry::unpack(self.line(id).entry.load(Ordering::Acquire)).is_member_of(group)
+        })
+    }
+
+    /// Waits a moment until nobody is at a counted edge of the group.
+    fn is_quiet(&self, group: u8) -> bool {
+        // SYNC POINT: `publish_counted` writes its journal before its own fence, and looks at the
+        // active groups after it.
+        fence(Ordering::SeqCst);
+        let start = Instant::now();
+        while self.is_at_an_edge(group) {
+            if start.elapsed() >= QUIET_PATIENCE {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        true
+    }
+
     /// Fills in the entry of a group that nobody sees yet.
     fn prepare_group(&self, group: u8, name: &[u64; 4], ordered: bool) -> Result<(), RingError> {
         let entry = self.group(group);
+        // A reader that left a live ring may have passed over frames that others still hold: its
+        // successor must not take them, or the stream would step back.
+        let passed = if self.name_words(group) == *name {
+            Seq::from_raw(entry.cursor.load(Ordering::Acquire)).unwrap_or(Seq::FIRST)
+        } else {
+            Seq::FIRST
+        };
         for (cell, word) in entry.name.iter().zip(name) {
             cell.store(*word, Ordering::Relaxed);
         }
@@ -224,7 +257,7 @@ impl Ring {
         }
         // Asked before the group is active: afterwards frames would already be published to it,
         // and would then count as come and gone.
-        let cursor = if ordered { self.first_to_come()? } else { Seq::FIRST };
+        let cursor = if ordered { self.first_to_come()?.max(passed) } else { Seq::FIRST };
         entry.cursor.store(cursor.raw(), Ordering::Relaxed);
         Ok(())
     }

@@ -56,6 +56,8 @@ struct Ready {
     first: Option<(Seq, u32, u64)>,
     /// A slot with a frame before the cursor.
     stale: Option<u32>,
+    /// The oldest frame that a dead predecessor still holds.
+    held: Option<Seq>,
 }
 
 impl OrderedConsumer {
@@ -101,20 +103,22 @@ impl OrderedConsumer {
     /// # Errors
     /// As [`Consumer::claim`].
     pub fn next(&mut self, patience: Duration) -> Result<Turn, RingError> {
+        if self.consumer.seat().is_holding() {
+            return Err(RingError::StillHolding);
+        }
         let start = Instant::now();
         loop {
             self.consumer.seat().look_around()?;
             // Read before anything is looked for: frames before the end may still be coming.
             let end = self.ring().end();
             let cursor = self.cursor();
-            if end.is_some_and(|end| cursor >= end) {
-                return Ok(Turn::Ended);
-            }
             // Upstream first, the own ring last: see the module `feed`.
             let coming = self.upstream.first_arriving(self.consumer.ring(), cursor)?;
             let ready = self.look(cursor);
             if let Some(slot) = ready.stale {
                 self.drop_stale(slot, cursor)?;
+            } else if end.is_some_and(|end| cursor >= end) {
+                return Ok(Turn::Ended);
             } else if let Some(frame) = self.take_turn(cursor, &ready)? {
                 return Ok(Turn::Frame(frame));
             } else if !self.pass_over(cursor, coming, end, &ready) {
@@ -130,9 +134,11 @@ impl OrderedConsumer {
     fn look(&self, cursor: Seq) -> Ready {
         let (ring, group) = (self.ring(), self.consumer.group());
         let mut ready = Ready::default();
-        for slot in (0..ring.slots()).filter(|&slot| ring.word(slot).is_pending(group)) {
+        for slot in (0..ring.slots()).filter(|&slot| ring.is_in_group(slot, group)) {
             let Some(seq) = ring.seq(slot) else { continue };
-            if seq < cursor {
+            if !ring.word(slot).is_pending(group) {
+                ready.held = Some(ready.held.map_or(seq, |held| held.min(seq)));
+            } else if seq < cursor {
                 ready.stale = Some(slot);
             } else if ready.first.is_none_or(|(first, _, _)| seq < first) {
                 let since = ring.record(slot).published_ns.load(Ordering::Relaxed);
@@ -147,7 +153,7 @@ impl OrderedConsumer {
         let Some((_, slot, _)) = ready.first.filter(|(seq, _, _)| *seq == cursor) else {
             return Ok(None);
         };
-        let Some(grant) = self.consumer.claim_slot(slot, cursor.next().raw())? else {
+        let Some(mut grant) = self.consumer.claim_slot(slot, cursor.next().raw())? else {
             return Ok(None);
         };
         if grant.seq() != cursor {
@@ -155,15 +161,13 @@ impl OrderedConsumer {
             grant.give_back()?;
             return Ok(None);
         }
-        match self.consumer.judge(grant)? {
-            Some(grant) => {
-                Ok(Some(OrderedFrame { grant: Some(grant), group: self.consumer.group() }))
-            }
-            None => {
-                self.set_cursor(cursor, cursor.next());
-                Ok(None)
-            }
+        if let Some(reason) = self.consumer.judge(&mut grant) {
+            // As with a frame that is emitted: the cursor first, or the frame could be booked twice.
+            self.set_cursor(cursor, cursor.next());
+            grant.drop_as(reason)?;
+            return Ok(None);
         }
+        Ok(Some(OrderedFrame { grant: Some(grant), group: self.consumer.group() }))
     }
 
     /// Drops a frame whose turn is over: a copy of one that was delivered, or one that is late.
@@ -179,7 +183,9 @@ impl OrderedConsumer {
     /// there is nothing to do but wait.
     fn pass_over(&mut self, cursor: Seq, coming: Seq, end: Option<Seq>, ready: &Ready) -> bool {
         let here = ready.first.map(|(seq, _, _)| seq);
-        let settled = [Some(coming), here, end].into_iter().flatten().min().unwrap_or(coming);
+        let held = ready.held.filter(|seq| *seq >= cursor);
+        let known = [Some(coming), here, held, end].into_iter().flatten();
+        let settled = known.min().unwrap_or(coming);
         let (target, tally) = match (ready.first, self.max_wait) {
             _ if settled > cursor => (settled, Tally::Missing),
             (Some((seq, _, since)), Some(max_wait)) if seq > cursor => {

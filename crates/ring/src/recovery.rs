@@ -5,8 +5,9 @@
 //! again, so a cleaner that dies leaves the rest to the next one.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use framelane_shm::LockFile;
+use framelane_shm::{LockFile, ShmError};
 
 use crate::RingError;
 use crate::books::Tally;
@@ -21,22 +22,47 @@ impl Ring {
     pub(crate) fn reap(&self) -> Result<(), RingError> {
         self.with_tool(|tool| {
             for id in 0..SEATS {
-                let entry = Entry::unpack(self.line(id).entry.load(Ordering::Acquire));
-                if entry.role.is_none() || !tool.try_lock(u16::from(id))? {
+                if !self.has_left_something(id) || !tool.try_lock(u16::from(id))? {
                     continue;
                 }
-                let cleaned = self.clean(tool, id);
+                // Whoever left in order meanwhile has left nothing.
+                let entry = Entry::unpack(self.line(id).entry.load(Ordering::Acquire));
+                let dead = self.has_left_something(id);
+                let cleaned = if dead { self.clean(tool, id, Duration::ZERO) } else { Ok(()) };
                 tool.unlock(u16::from(id));
-                cleaned?;
                 let (ring, pid) = (self.name(), entry.pid);
-                tracing::warn!(ring, pid, participant = id, "cleaned up after a dead process");
+                match cleaned {
+                    Ok(()) if dead => tracing::warn!(
+                        ring,
+                        pid,
+                        participant = id,
+                        "cleaned up after a dead process"
+                    ),
+                    Ok(()) => {}
+                    // The next look will do: the frames of others must not wait for a lock.
+                    Err(RingError::Shm(ShmError::LockHeld { .. })) => {
+                        tracing::debug!(ring, pid, "the dead have to wait for the tables lock");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             Ok(())
         })
     }
 
-    /// Cleans up after the last owner of `id`, whose lock the caller holds.
-    pub(crate) fn clean(&self, tool: &LockFile, id: u8) -> Result<(), RingError> {
+    fn has_left_something(&self, id: u8) -> bool {
+        let line = self.line(id);
+        line.entry.load(Ordering::Acquire) != 0 || line.journal_edge.load(Ordering::Acquire) != 0
+    }
+
+    /// Cleans up after the last owner of `id`, whose lock the caller holds: a dead one, or one that
+    /// leaves in order. Waits for the tables lock for at most `patience`.
+    pub(crate) fn clean(
+        &self,
+        tool: &LockFile,
+        id: u8,
+        patience: Duration,
+    ) -> Result<(), RingError> {
         let line = self.line(id);
         let entry = Entry::unpack(line.entry.load(Ordering::Acquire));
         self.settle(id);
@@ -45,12 +71,18 @@ impl Ring {
                 self.take_back(id, slot, entry)?;
             }
         }
-        if entry.role == Some(Role::Consumer) {
-            self.with_tables(tool, || self.leave_group(tool, id, entry.group))?;
-        }
         self.header().producers_bell.forget(id);
         self.header().group_bells.iter().for_each(|bell| bell.forget(id));
         line.held_since_ns.store(0, Ordering::Relaxed);
+        if entry.role == Some(Role::Consumer) {
+            // The entry goes under the same lock: of two members that leave at once, the second
+            // must not find the first still there.
+            self.with_tables_within(tool, patience, || {
+                self.leave_group(tool, id, entry.group)?;
+                line.entry.store(0, Ordering::Release);
+                Ok(())
+            })?;
+        }
         line.entry.store(0, Ordering::Release);
         failpoint("clean.entry");
         Ok(())
@@ -75,6 +107,9 @@ impl Ring {
 
     /// Gives up a slot that was not written to the end.
     pub(crate) fn discard(&self, id: u8, slot: u32) -> Result<(), RingError> {
+        if !self.is_written_by(slot, id) {
+            return Ok(());
+        }
         // The seq goes first: a free slot with a seq holds that frame, whole.
         self.record(slot).seq.store(Seq::NONE, Ordering::Release);
         failpoint("discard.wiped");

@@ -85,11 +85,14 @@ impl Relay {
             policy: from.policy(),
         };
         let mut feed = Feed::of(from, &options.group);
-        let to = Ring::create_or_open(to, &config, |header| feed.write(header))?;
+        // An output ring that has the end already may still wait for frames that are in the input.
+        let ours = |to: &Ring| to.feed().is_some_and(|old| old.is_same(&feed));
+        let to = Ring::create_or_open(to, &config, |header| feed.write(header), ours)?;
         let output = Producer::join(to)?;
         feed.lineage = output.ring().adopt_feed(feed.clone())?;
-        if let Some(descriptor) = from.descriptor()?
-            && output.ring().descriptor()?.as_ref() != Some(&descriptor)
+        // One that can't be read is being changed, or its writer died: that is no reason to stop.
+        if let Ok(Some(descriptor)) = from.descriptor()
+            && output.ring().descriptor().ok().flatten().as_ref() != Some(&descriptor)
         {
             output.ring().set_descriptor(&descriptor)?;
         }

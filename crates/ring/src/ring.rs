@@ -17,7 +17,7 @@ use crate::layout::{
 use crate::{Policy, RingConfig, RingError, Seq};
 
 /// How long a lock that is held for microseconds may be held before that is an error.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often somebody who waits for a ring looks whether it is there.
 const APPEARANCE_POLL: Duration = Duration::from_millis(20);
@@ -185,6 +185,12 @@ impl Ring {
         self.record(slot).claim.look()
     }
 
+    /// Whether `id` has the slot to write.
+    pub(crate) fn is_written_by(&self, slot: u32, id: u8) -> bool {
+        let word = self.word(slot);
+        word.is_writing() && word.is_held_by(id)
+    }
+
     pub(crate) fn seq(&self, slot: u32) -> Option<Seq> {
         Seq::from_raw(self.record(slot).seq.load(Ordering::Relaxed))
     }
@@ -220,9 +226,10 @@ impl Ring {
         }
     }
 
-    /// Rings the producers once: a slot is free, or the window moved.
+    /// Wakes the producers that wait: a slot is free, or the window moved. All of them, since each
+    /// waits for one of the two, and who is woken for the other sleeps on.
     pub(crate) fn ring_producers(&self) {
-        self.header().producers_bell.ring(self.plan.slots);
+        self.header().producers_bell.ring_all();
     }
 
     /// Wakes all who wait: something happened that each of them has to look at.
@@ -246,7 +253,8 @@ impl Ring {
         tool: &LockFile,
         act: impl FnOnce() -> Result<T, RingError>,
     ) -> Result<T, RingError> {
-        self.with_lock(tool, LIFE_BYTE, "life", &self.header().life_holder, act)
+        let holder = &self.header().life_holder;
+        self.with_lock(tool, (LIFE_BYTE, "life"), PATIENCE, holder, act)
     }
 
     /// Runs `act` while nobody else changes the groups or the feed.
@@ -255,18 +263,29 @@ impl Ring {
         tool: &LockFile,
         act: impl FnOnce() -> Result<T, RingError>,
     ) -> Result<T, RingError> {
-        self.with_lock(tool, TABLES_BYTE, "tables", &self.header().tables_holder, act)
+        self.with_tables_within(tool, PATIENCE, act)
+    }
+
+    /// The same, waiting for the lock for at most `patience`.
+    pub(crate) fn with_tables_within<T>(
+        &self,
+        tool: &LockFile,
+        patience: Duration,
+        act: impl FnOnce() -> Result<T, RingError>,
+    ) -> Result<T, RingError> {
+        let holder = &self.header().tables_holder;
+        self.with_lock(tool, (TABLES_BYTE, "tables"), patience, holder, act)
     }
 
     fn with_lock<T>(
         &self,
         tool: &LockFile,
-        byte: u16,
-        what: &'static str,
+        (byte, what): (u16, &'static str),
+        patience: Duration,
         holder: &std::sync::atomic::AtomicU32,
         act: impl FnOnce() -> Result<T, RingError>,
     ) -> Result<T, RingError> {
-        tool.lock(byte, what, PATIENCE, || match holder.load(Ordering::Relaxed) {
+        tool.lock(byte, what, patience, || match holder.load(Ordering::Relaxed) {
             0 => String::new(),
             pid => format!(" by process {pid}"),
         })?;

@@ -15,7 +15,7 @@ use crate::claim::SEATS;
 use crate::failpoint::failpoint;
 use crate::groups::GroupName;
 use crate::histogram;
-use crate::ring::Ring;
+use crate::ring::{PATIENCE, Ring};
 use crate::{RingError, monotonic_ns};
 
 /// How often everybody looks for the dead, and whether it still lives itself.
@@ -98,6 +98,8 @@ impl Seat {
         ordered: bool,
     ) -> Result<Self, RingError> {
         let mut seat = Self::sit_down(ring)?;
+        // A dead member of a group that has left keeps the group's old bit from being used.
+        seat.ring.reap()?;
         let bit = seat.ring.with_tool(|tool| {
             seat.ring.with_tables(tool, || seat.ring.join_group(tool, seat.id, group, ordered))
         })?;
@@ -122,7 +124,7 @@ impl Seat {
             })
         })?;
         failpoint("join.locked");
-        ring.with_tool(|tool| ring.clean(tool, id))?;
+        ring.with_tool(|tool| ring.clean(tool, id, PATIENCE))?;
         failpoint("join.cleaned");
         let line = ring.line(id);
         line.joined_ns.store(monotonic_ns(), Ordering::Relaxed);
@@ -164,6 +166,18 @@ impl Seat {
         Ok(Hold(Arc::clone(self)))
     }
 
+    /// Whether the id is still locked, and by this participant.
+    fn is_mine(&self, tool: &LockFile) -> Result<bool, RingError> {
+        // A description is granted its own lock again, and nobody else's.
+        let byte = u16::from(self.id);
+        Ok(tool.held_elsewhere(byte)? && self.own.try_lock(byte).unwrap_or(false))
+    }
+
+    /// Whether a grant is out.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.holding.load(Ordering::Acquire)
+    }
+
     /// Notes for how long a slot was held.
     pub(crate) fn note_hold(&self) {
         let since = self.line().held_since_ns.load(Ordering::Relaxed);
@@ -179,22 +193,18 @@ impl Seat {
 
     /// Looks for the dead, and whether this participant still has its place; every 50 ms at most.
     pub(crate) fn look_around(&self) -> Result<(), RingError> {
+        if self.ring.segment().lost_by_fork() {
+            return Err(ShmError::Forked.into());
+        }
         let now = monotonic_ns();
         let last = self.ring.looked_ns.load(Ordering::Relaxed);
         if u128::from(now.saturating_sub(last)) < LOOK_INTERVAL.as_nanos() {
             return Ok(());
         }
         self.ring.looked_ns.store(now, Ordering::Relaxed);
-        if self.ring.segment().lost_by_fork() {
-            return Err(ShmError::Forked.into());
+        if !self.ring.with_tool(|tool| self.is_mine(tool))? {
+            return Err(RingError::LostSeat(self.ring.name().to_owned()));
         }
-        self.ring.with_tool(|tool| {
-            if tool.held_elsewhere(u16::from(self.id))? {
-                Ok(())
-            } else {
-                Err(RingError::LostSeat(self.ring.name().to_owned()))
-            }
-        })?;
         self.ring.reap()
     }
 }
@@ -228,9 +238,9 @@ impl Drop for Seat {
         }
         // What can't be cleaned now is cleaned by whoever finds the place without a lock.
         let cleaned = self.ring.with_tool(|tool| {
-            if tool.held_elsewhere(u16::from(self.id))? {
-                self.ring.clean(tool, self.id)?;
+            if self.is_mine(tool)? {
                 self.ring.sweep_inactive(tool, self.id)?;
+                self.ring.clean(tool, self.id, PATIENCE)?;
             }
             self.own.unlock(u16::from(self.id));
             failpoint("leave.unlocked");

@@ -87,7 +87,7 @@ pub struct GroupBooks {
     /// Frames in the hands of members.
     pub held: u64,
     /// Whether all numbers are of the same moment. Otherwise frames moved too fast to count, or a
-    /// process was stopped or killed at an edge.
+    /// process was stopped or killed between an edge and its count.
     pub exact: bool,
 }
 
@@ -198,6 +198,7 @@ impl Ring {
     fn group_books(&self, group: u8) -> GroupBooks {
         let mut books = GroupBooks::default();
         for _ in 0..AGREEMENT_TRIES {
+            let at_rest = !self.is_at_an_edge(group);
             let before = self.counter_sums(group);
             let (mut pending, mut held) = (0, 0);
             for slot in 0..self.slots() {
@@ -206,7 +207,8 @@ impl Ring {
                 held += u64::from(!word.is_pending(group) && self.is_in_group(slot, group));
             }
             books = self.books_from(group, before, pending, held);
-            if self.counter_sums(group) == before && books.balance() {
+            // An edge that came and went in between has changed a counter.
+            if at_rest && !self.is_at_an_edge(group) && self.counter_sums(group) == before {
                 books.exact = true;
                 return books;
             }

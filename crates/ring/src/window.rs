@@ -38,11 +38,9 @@ impl Ring {
 
     /// Whether a frame is in the ring, or was taken from it in its turn by every ordered group.
     pub(crate) fn has_seen(&self, seq: Seq) -> bool {
-        let in_slot = (0..self.slots()).any(|slot| {
-            self.seq(slot) == Some(seq)
-                && !self.word(slot).is_writing()
-                && !self.word(slot).is_free()
-        });
+        // A free slot counts, too: it holds a frame that was published and dealt with.
+        let in_slot = (0..self.slots())
+            .any(|slot| self.seq(slot) == Some(seq) && !self.word(slot).is_writing());
         let mut ordered = (0..GROUPS).filter(|&group| self.is_group_ordered(group)).peekable();
         let has_ordered = ordered.peek().is_some();
         let passed = |group: u8| self.group(group).cursor.load(Ordering::Acquire) > seq.raw();

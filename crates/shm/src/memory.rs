@@ -88,9 +88,9 @@ pub struct OutOfBounds {
 
 /// A block of memory: a mapping, or a page-aligned piece of the heap.
 ///
-/// It is `Copy` and does not own the block; the [`Segment`](crate::Segment) that it comes from
-/// does, and hands it out only by a borrow.
-#[derive(Clone, Copy, Debug)]
+/// It does not own the block; the [`Segment`](crate::Segment) that it comes from does, and hands it
+/// out only by a borrow.
+#[derive(Debug)]
 pub struct Memory {
     start: NonNull<u8>,
     bytes: usize,

@@ -39,7 +39,7 @@ impl SegmentName {
     /// # Errors
     /// As [`SegmentName::new`].
     pub fn in_namespace(namespace: &str, ring: &str) -> Result<Self, ShmError> {
-        check(namespace, LONGEST_NAMESPACE)?;
+        check_namespace(namespace)?;
         check(ring, LONGEST_RING)?;
         Ok(Self { namespace: namespace.to_owned(), ring: ring.to_owned() })
     }
@@ -51,7 +51,7 @@ impl SegmentName {
     pub fn namespace() -> Result<String, ShmError> {
         let namespace = env::var(NAMESPACE_VARIABLE).unwrap_or_default();
         let namespace = if namespace.is_empty() { DEFAULT_NAMESPACE } else { &namespace };
-        check(namespace, LONGEST_NAMESPACE)?;
+        check_namespace(namespace)?;
         Ok(namespace.to_owned())
     }
 
@@ -98,6 +98,15 @@ impl fmt::Display for SegmentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.namespace, self.ring)
     }
+}
+
+/// A dot in a namespace would make its rings those of another one: `a.b` and `c` is `a` and `b.c`.
+fn check_namespace(name: &str) -> Result<(), ShmError> {
+    if name.contains('.') {
+        let reason = "a namespace has no dots";
+        return Err(ShmError::BadName { name: name.chars().take(40).collect(), reason });
+    }
+    check(name, LONGEST_NAMESPACE)
 }
 
 fn check(name: &str, longest: usize) -> Result<(), ShmError> {

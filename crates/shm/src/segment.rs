@@ -40,7 +40,7 @@ pub struct Segment {
 #[derive(Debug)]
 enum Backing {
     Shared(Mapping),
-    Heap { _block: Arc<HeapBlock>, locks: HeapLocks },
+    Heap { block: Arc<HeapBlock>, locks: HeapLocks },
 }
 
 /// A mapped segment. Fields drop in order: the guard must go before the mapping it covers.
@@ -129,7 +129,7 @@ impl Segment {
         // SAFETY: the block is owned by the segment, zeroed, page-aligned and `bytes` long.
         let memory = unsafe { Memory::new(block.start, bytes) };
         let locks = Arc::new([const { std::sync::atomic::AtomicU32::new(0) }; HEAP_LOCK_BYTES]);
-        Self { memory, backing: Backing::Heap { _block: block, locks } }
+        Self { memory, backing: Backing::Heap { block, locks } }
     }
 
     /// Opens the same segment once more, as another process would.
@@ -139,10 +139,12 @@ impl Segment {
     pub fn reopen(&self) -> Result<Self, ShmError> {
         match &self.backing {
             Backing::Shared(mapping) => Self::open(&mapping.name),
-            Backing::Heap { _block, locks } => Ok(Self {
-                memory: self.memory,
-                backing: Backing::Heap { _block: Arc::clone(_block), locks: Arc::clone(locks) },
-            }),
+            Backing::Heap { block, locks } => {
+                let (block, locks) = (Arc::clone(block), Arc::clone(locks));
+                // SAFETY: as in `heap`; the block is shared with this segment and outlives it.
+                let memory = unsafe { Memory::new(block.start, self.memory.bytes()) };
+                Ok(Self { memory, backing: Backing::Heap { block, locks } })
+            }
         }
     }
 

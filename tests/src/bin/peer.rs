@@ -243,11 +243,11 @@ fn sink(name: &SegmentName, log: &Path, max_wait: Duration, shutdown: &Shutdown)
                 if changes_mind(number, 11, &mut given_back) {
                     continue;
                 }
-                writeln!(log, "{number}")?;
+                log.write_all(format!("{number}\n").as_bytes())?;
                 frame.done()?;
             }
             Turn::TimedOut => {}
-            Turn::Ended => return Ok(writeln!(log, "end")?),
+            Turn::Ended => return Ok(log.write_all(b"end\n")?),
         }
     }
     Ok(())
@@ -262,7 +262,7 @@ fn member(name: &SegmentName, group: &GroupName, log: &Path, shutdown: &Shutdown
             Claim::Frame(frame) => {
                 let number = frame.seq().number();
                 pattern::check(number, frame.bytes())?;
-                writeln!(log, "{number}")?;
+                log.write_all(format!("{number}\n").as_bytes())?;
                 frame.release()?;
             }
             Claim::TimedOut => {}

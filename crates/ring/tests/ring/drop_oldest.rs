@@ -100,6 +100,26 @@ fn an_ordered_reader_of_a_fast_source_sees_rising_numbers_and_the_gaps_add_up() 
 }
 
 #[test]
+fn an_ordered_reader_that_comes_back_does_not_step_back() {
+    on_both(&config(Policy::DropOldest, 4), |ring| {
+        let group = "pusher".parse().expect("a good name");
+        let join = || OrderedConsumer::join(ring.reopen().expect("open"), &group).expect("joined");
+        let mut first = join();
+        let mut numbers = source(ring);
+        for expected in 0..3 {
+            assert!(publish(&mut numbers, LONG));
+            let Ok(Turn::Frame(frame)) = first.next(LONG) else { panic!("a frame is there") };
+            assert_eq!(frame.seq().number(), expected);
+            frame.done().expect("done");
+        }
+        let cursor = first.cursor();
+        drop(first);
+        let _other = consumer(ring, "other");
+        assert_eq!(join().cursor(), cursor, "its place is remembered");
+    });
+}
+
+#[test]
 fn a_group_that_leaves_drops_what_waited_for_it() {
     on_both(&config(Policy::DropOldest, 4), |ring| {
         let leaving = consumer(ring, "leaving");

@@ -151,6 +151,28 @@ fn a_worker_that_skips_a_frame_holds_up_nobody() {
 }
 
 #[test]
+fn a_worker_that_comes_after_the_end_finishes_what_is_left() {
+    let namespace = Namespace::new();
+    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    let mut source = source(&from, 4);
+    let mut first = attach(&from, &to, 4);
+    let mut reader = reader(&to);
+    for _ in 0..3 {
+        assert!(publish(&mut source, LONG));
+    }
+    source.end();
+    drop(source);
+    // The first worker hands the end on, and leaves with frames still to be done.
+    let Ok(Work::Frame(job)) = first.claim(LONG) else { panic!("a frame is there") };
+    drop((job, first));
+    let seen = thread::scope(|scope| {
+        scope.spawn(|| work(&mut attach(&from, &to, 4), 1));
+        read_to_the_end(&mut reader)
+    });
+    assert_eq!(seen, [0, 1, 2]);
+}
+
+#[test]
 fn workers_in_a_row_keep_order_and_pass_the_end_on() {
     let namespace = Namespace::new();
     let names = ["cam.in", "cam.mid", "cam.out"].map(|ring| namespace.name(ring));
