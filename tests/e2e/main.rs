@@ -9,6 +9,8 @@ mod bad_input;
 mod bad_ring;
 mod crash;
 #[cfg(test)]
+mod descriptors;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod live;

@@ -36,6 +36,23 @@ fn interrupt_ends_every_stage_well() -> Result<()> {
     Ok(())
 }
 
+/// A second signal ends a stage at once, with the status that shells expect, also while it waits for
+/// an encoder that does not end.
+#[test]
+fn a_second_signal_ends_a_stage_at_once() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (_, running) = flowing(&namespace)?;
+    // The encoder sleeps, so the pusher can't finish its stream.
+    let encoders = format!("/proc/{0}/task/{0}/children", running.pusher.pid());
+    let encoder = std::fs::read_to_string(encoders)?.trim().parse()?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(encoder), Signal::SIGSTOP)?;
+    running.pusher.signal(Signal::SIGTERM)?;
+    running.pusher.signal(Signal::SIGINT)?;
+    let code = running.pusher.finish()?.code;
+    ensure!(code == Some(128 + 2) || code == Some(128 + 15), "status {code:?}");
+    Ok(())
+}
+
 /// A stage that waits for a ring that never comes still listens.
 #[test]
 fn term_ends_a_stage_that_waits_for_its_ring() -> Result<()> {

@@ -117,6 +117,11 @@ impl Stage {
         read(&self.log)
     }
 
+    /// What it has printed so far.
+    pub fn printed(&self) -> String {
+        read(&self.printed)
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors

@@ -71,6 +71,12 @@ enum Part {
     Member { ring: SegmentNameArg, group: GroupName, log: PathBuf },
     /// Looks at the newest frames.
     Observer { ring: SegmentNameArg },
+    /// Takes a frame, forks, and keeps both processes alive: the child says on stdout what became of
+    /// its part in the ring.
+    Forker { ring: SegmentNameArg },
+    /// Takes a place, closes every descriptor as daemonising libraries do, and says on stdout what
+    /// the ring makes of that.
+    Closer { ring: SegmentNameArg },
 }
 
 /// A ring's name on the command line.
@@ -111,6 +117,8 @@ fn play(part: Part) -> Result<()> {
         }
         Part::Member { ring, group, log } => member(&ring.0, &group, &log, &shutdown),
         Part::Observer { ring } => observe(&ring.0, &shutdown),
+        Part::Forker { ring } => fork_with_a_frame(&ring.0, &shutdown),
+        Part::Closer { ring } => close_everything(&ring.0, &shutdown),
     }
 }
 
@@ -282,6 +290,65 @@ fn observe(name: &SegmentName, shutdown: &Shutdown) -> Result<()> {
         shutdown.sleep(Duration::from_millis(1));
     }
     Ok(())
+}
+
+#[expect(unsafe_code, reason = "a fork that does not exec is what this part is about")]
+fn fork_with_a_frame(name: &SegmentName, shutdown: &Shutdown) -> Result<()> {
+    let group = "forker".parse()?;
+    let attempt = || Consumer::join(Ring::open(name)?, &group);
+    let Some(mut member) = join(shutdown, attempt)? else { return Ok(()) };
+    let frame = loop {
+        match member.claim(PATIENCE)? {
+            Claim::Frame(frame) => break frame,
+            Claim::TimedOut if shutdown.requested() => return Ok(()),
+            Claim::TimedOut => {}
+            Claim::Ended => return Ok(()),
+        }
+    };
+    let number = frame.seq().number();
+    // SAFETY: this process has one thread, so the child may go on as it likes.
+    match unsafe { nix::unistd::fork()? } {
+        nix::unistd::ForkResult::Child => {
+            // The child's view of the frame is empty memory of its own; a claim is an error.
+            let foreign = frame.bytes().iter().any(|byte| *byte != 0);
+            drop(frame);
+            let claimed = member.claim(PATIENCE).map(drop);
+            say(&format!("child {claimed:?} foreign {foreign}"))?;
+        }
+        nix::unistd::ForkResult::Parent { .. } => {
+            pattern::check(number, frame.bytes())?;
+            say("parent holds its frame")?;
+        }
+    }
+    // The child outlives its parent, but not the test, which takes the ring along.
+    while !shutdown.requested() && Ring::open(name).is_ok() {
+        shutdown.sleep(PATIENCE);
+    }
+    Ok(())
+}
+
+fn close_everything(name: &SegmentName, shutdown: &Shutdown) -> Result<()> {
+    let group = "closer".parse()?;
+    let attempt = || Consumer::join(Ring::open(name)?, &group);
+    let Some(mut member) = join(shutdown, attempt)? else { return Ok(()) };
+    for descriptor in 3..256 {
+        // Most are not open; that is no matter.
+        let _ = nix::unistd::close(descriptor);
+    }
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_secs(5) {
+        if let Err(error) = member.claim(PATIENCE) {
+            say(&format!("refused: {error}"))?;
+            // The descriptors are somebody else's by now: nothing here may close them again.
+            std::process::abort();
+        }
+    }
+    say("never noticed")
+}
+
+/// Tells the test something, at once.
+fn say(what: &str) -> Result<()> {
+    Ok(std::io::stdout().write_all(format!("{what}\n").as_bytes())?)
 }
 
 fn append(path: &Path) -> Result<File> {
