@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::thread::futex;
 
+/// How often a change of the tokens is tried: more than all participants together could need.
+const TRIES: u32 = 10_000;
+
 /// A doorbell: 64 bytes, one cache line. All zeroes is a doorbell that nobody waits for.
 #[repr(C, align(64))]
 #[derive(Debug)]
@@ -42,86 +45,167 @@ pub enum Wake {
 impl Doorbell {
     /// Rings once: wakes one waiter if there is any. `cap` limits the tokens that can pile up.
     pub fn ring(&self, cap: u32) {
-        // SYNC POINT: `wait` raises its bit before its own fence.
-        fence(Ordering::SeqCst);
-        if self.waiters.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        // Losing the race for this to another ringer is no loss: both wake somebody below, and who
-        // is woken looks even if it finds no token.
-        let add = |tokens| (tokens < cap).then_some(tokens + 1);
-        let _ = self.tokens.fetch_update(Ordering::Release, Ordering::Relaxed, add);
-        // Nothing waits on a word that can't be woken; there is no error to act upon.
-        let _ = futex::wake(&self.tokens, futex::Flags::empty(), 1);
+        ring(self, cap);
     }
 
     /// Rings for everybody who waits.
     pub fn ring_all(&self) {
-        fence(Ordering::SeqCst);
-        let waiters = self.waiters.load(Ordering::Relaxed).count_ones();
-        if waiters > 0 {
-            self.tokens.store(waiters, Ordering::Release);
-            let _ = futex::wake(&self.tokens, futex::Flags::empty(), i32::MAX.unsigned_abs());
-        }
+        ring_all(self);
     }
 
     /// Waits as `participant` until the bell is rung or `timeout` has passed, but not at all if
     /// `ready` says, after the wish to be woken is known, that there is something to do.
     pub fn wait(&self, participant: u8, timeout: Duration, ready: impl FnOnce() -> bool) -> Wake {
-        let bit = 1_u64 << (participant & 63);
-        self.waiters.fetch_or(bit, Ordering::Relaxed);
-        // SYNC POINT: `ring` changes a claim word before its own fence.
-        fence(Ordering::SeqCst);
-        let wake = if ready() { Wake::Look } else { self.sleep(timeout) };
-        self.waiters.fetch_and(!bit, Ordering::Relaxed);
-        wake
+        wait(self, participant, timeout, ready)
     }
 
     /// Clears the bit of a participant that died while it waited.
     pub fn forget(&self, participant: u8) {
-        self.waiters.fetch_and(!(1_u64 << (participant & 63)), Ordering::Relaxed);
+        self.lower_waiters(bit_of(participant), Ordering::Relaxed);
     }
 
     /// Who waits, one bit for each participant.
     pub fn waiters(&self) -> u64 {
-        self.waiters.load(Ordering::Relaxed)
+        self.load_waiters(Ordering::Relaxed)
+    }
+}
+
+/// What a doorbell is made of, or a stand-in for it in a model checker: each function is one atomic
+/// access, one fence, or one system call.
+trait BellCells {
+    fn fence(&self, order: Ordering);
+    fn load_waiters(&self, order: Ordering) -> u64;
+    fn raise_waiters(&self, bits: u64, order: Ordering);
+    fn lower_waiters(&self, bits: u64, order: Ordering);
+    fn load_tokens(&self, order: Ordering) -> u32;
+    fn store_tokens(&self, tokens: u32, order: Ordering);
+    /// Goes from `before` to `after` if there are `before` tokens, else tells how many there are.
+    fn exchange_tokens(&self, before: u32, after: u32, order: Ordering) -> Result<(), u32>;
+    /// Sleeps until woken, for `left` at most, unless there is a token.
+    fn sleep(&self, left: Duration) -> Result<(), Errno>;
+    /// Wakes at most `most` of those who sleep.
+    fn wake(&self, most: u32);
+}
+
+impl BellCells for Doorbell {
+    fn fence(&self, order: Ordering) {
+        fence(order);
     }
 
-    fn sleep(&self, timeout: Duration) -> Wake {
-        let deadline = Instant::now() + timeout;
-        loop {
-            let tokens = self.tokens.load(Ordering::Acquire);
-            if tokens > 0 {
-                let taken = self.tokens.compare_exchange_weak(
-                    tokens,
-                    tokens - 1,
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                );
-                if taken.is_ok() {
-                    return Wake::Look;
-                }
-                continue;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Wake::TimedOut;
-            }
-            let Ok(timespec) = futex::Timespec::try_from(left) else { return Wake::TimedOut };
-            match futex::wait(&self.tokens, futex::Flags::empty(), 0, Some(&timespec)) {
-                Ok(()) => {
-                    let take = |tokens: u32| tokens.checked_sub(1);
-                    let _ = self.tokens.fetch_update(Ordering::Acquire, Ordering::Relaxed, take);
-                    return Wake::Look;
-                }
-                Err(Errno::AGAIN) => {}
-                Err(Errno::TIMEDOUT) => return Wake::TimedOut,
-                // A signal: the caller has to see whether it is asked to stop.
-                Err(_) => return Wake::Look,
-            }
+    fn load_waiters(&self, order: Ordering) -> u64 {
+        self.waiters.load(order)
+    }
+
+    fn raise_waiters(&self, bits: u64, order: Ordering) {
+        self.waiters.fetch_or(bits, order);
+    }
+
+    fn lower_waiters(&self, bits: u64, order: Ordering) {
+        self.waiters.fetch_and(!bits, order);
+    }
+
+    fn load_tokens(&self, order: Ordering) -> u32 {
+        self.tokens.load(order)
+    }
+
+    fn store_tokens(&self, tokens: u32, order: Ordering) {
+        self.tokens.store(tokens, order);
+    }
+
+    fn exchange_tokens(&self, before: u32, after: u32, order: Ordering) -> Result<(), u32> {
+        self.tokens.compare_exchange_weak(before, after, order, Ordering::Relaxed).map(|_| ())
+    }
+
+    fn sleep(&self, left: Duration) -> Result<(), Errno> {
+        // A time that doesn't fit is as good as none.
+        let limit = futex::Timespec::try_from(left).ok();
+        futex::wait(&self.tokens, futex::Flags::empty(), 0, limit.as_ref())
+    }
+
+    fn wake(&self, most: u32) {
+        // Nothing waits on a word that can't be woken; there is no error to act upon.
+        let _ = futex::wake(&self.tokens, futex::Flags::empty(), most);
+    }
+}
+
+fn bit_of(participant: u8) -> u64 {
+    1 << (participant & 63)
+}
+
+/// Changes the number of tokens, if there is a change to make. Gives up when the number never
+/// stands still: no sane set of peers does that, and a wrong one only costs a look.
+fn change_tokens(cells: &impl BellCells, order: Ordering, change: impl Fn(u32) -> Option<u32>) {
+    let mut tokens = cells.load_tokens(Ordering::Relaxed);
+    for _ in 0..TRIES {
+        let Some(changed) = change(tokens) else { return };
+        match cells.exchange_tokens(tokens, changed, order) {
+            Ok(()) => return,
+            Err(now) => tokens = now,
         }
     }
 }
+
+fn ring(cells: &impl BellCells, cap: u32) {
+    // SYNC POINT: `wait` raises its bit before its own fence.
+    cells.fence(Ordering::SeqCst);
+    if cells.load_waiters(Ordering::Relaxed) == 0 {
+        return;
+    }
+    // A token that doesn't fit is no loss: somebody is woken below, and who is woken looks even if
+    // it finds no token.
+    change_tokens(cells, Ordering::Release, |tokens| (tokens < cap).then_some(tokens + 1));
+    cells.wake(1);
+}
+
+fn ring_all(cells: &impl BellCells) {
+    cells.fence(Ordering::SeqCst);
+    let waiters = cells.load_waiters(Ordering::Relaxed).count_ones();
+    if waiters > 0 {
+        cells.store_tokens(waiters, Ordering::Release);
+        cells.wake(i32::MAX.unsigned_abs());
+    }
+}
+
+fn wait(
+    cells: &impl BellCells,
+    participant: u8,
+    timeout: Duration,
+    ready: impl FnOnce() -> bool,
+) -> Wake {
+    cells.raise_waiters(bit_of(participant), Ordering::Relaxed);
+    // SYNC POINT: `ring` changes a claim word before its own fence.
+    cells.fence(Ordering::SeqCst);
+    let wake = if ready() { Wake::Look } else { sleep(cells, timeout) };
+    cells.lower_waiters(bit_of(participant), Ordering::Relaxed);
+    wake
+}
+
+fn sleep(cells: &impl BellCells, timeout: Duration) -> Wake {
+    let start = Instant::now();
+    loop {
+        let tokens = cells.load_tokens(Ordering::Acquire);
+        if tokens > 0 && cells.exchange_tokens(tokens, tokens - 1, Ordering::Acquire).is_ok() {
+            return Wake::Look;
+        }
+        let left = timeout.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return Wake::TimedOut;
+        }
+        match cells.sleep(left) {
+            Ok(()) => {
+                change_tokens(cells, Ordering::Acquire, |tokens| tokens.checked_sub(1));
+                return Wake::Look;
+            }
+            Err(Errno::AGAIN) => {}
+            Err(Errno::TIMEDOUT) => return Wake::TimedOut,
+            // A signal: the caller has to see whether it is asked to stop.
+            Err(_) => return Wake::Look,
+        }
+    }
+}
+
+#[cfg(test)]
+mod models;
 
 #[cfg(test)]
 mod tests {
