@@ -185,22 +185,26 @@ impl Ring {
         bump(&self.line(id).tallies[tally.index()], by);
     }
 
-    /// Publishes a slot to all active groups, and tells which those were. `None` when the slot is
-    /// not `id`'s to publish.
+    /// Publishes a slot to all active groups but those that came too late for a frame whose
+    /// producer knew the groups `known`, and tells which those were. `None` when the slot is not
+    /// `id`'s to publish.
     pub(crate) fn publish_counted(
         &self,
         id: u8,
         slot: u32,
         seq: Seq,
+        known: u8,
     ) -> Result<Option<u8>, RingError> {
-        let active = &self.header().active_groups;
+        let active_groups = &self.header().active_groups;
         let groups = loop {
-            let groups = u8::try_from(active.load(Ordering::Acquire) & 0xff).expect("8 bits");
+            let active = active_groups.load(Ordering::Acquire);
+            let groups = u8::try_from(active & 0xff).expect("8 bits")
+                & !self.groups_that_came_too_late(known);
             self.write_down(id, CountedEdge::Publish, groups, Counter::Published, slot, seq);
             // SYNC POINT: who takes a group's bit anew waits until no journal has the bit. Either
             // it sees this entry, or this look sees that the group has left.
             fence(Ordering::SeqCst);
-            if active.load(Ordering::Acquire) & 0xff == u64::from(groups) {
+            if active_groups.load(Ordering::Acquire) == active {
                 break groups;
             }
         };

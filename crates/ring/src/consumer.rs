@@ -7,7 +7,7 @@ use crate::books::DropReason;
 use crate::failpoint::failpoint;
 use crate::feed::Upstream;
 use crate::grant::ReadGrant;
-use crate::groups::GroupName;
+use crate::groups::{GroupName, Membership};
 use crate::ring::Ring;
 use crate::seat::{Entry, LOOK_INTERVAL, Seat};
 use crate::seq::Seq;
@@ -57,15 +57,15 @@ impl Consumer {
     /// [`RingError::GroupKind`] when the group is ordered, [`RingError::NoSeat`] and
     /// [`RingError::NoGroup`] when the ring is full, `NotFound` when it just lost its name.
     pub fn join(ring: Ring, group: &GroupName) -> Result<Self, RingError> {
-        Self::with_order(ring, group, false)
+        Self::join_as(ring, group, Membership::Shared)
     }
 
-    pub(crate) fn with_order(
+    pub(crate) fn join_as(
         ring: Ring,
         group: &GroupName,
-        ordered: bool,
+        membership: Membership,
     ) -> Result<Self, RingError> {
-        let seat = Seat::join_group(ring, group, ordered)?;
+        let seat = Seat::join_group(ring, group, membership)?;
         let group = seat.group().expect("a consumer is a member of a group");
         Ok(Self { seat: Arc::new(seat), group, max_age: None, upstream: Upstream::default() })
     }

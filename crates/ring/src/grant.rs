@@ -150,12 +150,20 @@ pub struct WriteGrant {
     hold: Hold,
     slot: u32,
     seq: Seq,
+    /// The groups that were known when it was decided that there is room for the frame.
+    known: u8,
     finished: bool,
 }
 
 impl WriteGrant {
     pub(crate) fn new(hold: Hold, slot: u32, seq: Seq) -> Self {
-        Self { hold, slot, seq, finished: false }
+        Self { hold, slot, seq, known: u8::MAX, finished: false }
+    }
+
+    /// Keeps the frame from groups that set a limit and joined after it was claimed upstream.
+    pub(crate) fn for_groups(mut self, known: u8) -> Self {
+        self.known = known;
+        self
     }
 
     /// The seq that the frame will have.
@@ -212,7 +220,7 @@ impl WriteGrant {
         failpoint("record.written");
         seat.note_age(record.received_ns);
         seat.note_hold();
-        let published = ring.publish_counted(seat.id(), self.slot, self.seq)?;
+        let published = ring.publish_counted(seat.id(), self.slot, self.seq, self.known)?;
         let groups = published
             .ok_or_else(|| ring.corrupt(format!("slot {} was taken from its writer", self.slot)))?;
         if record.unprocessed {

@@ -30,6 +30,17 @@ const DURABLE: u64 = 4;
 /// has in hand is left alone and another one is tried.
 const QUIET_PATIENCE: Duration = Duration::from_millis(100);
 
+/// How a participant takes part in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Membership {
+    /// It shares the frames with the other members.
+    Shared,
+    /// The same, but it passes the frames on, and claims no more than its output ring has room for.
+    Relaying,
+    /// It is the only member, and takes the frames in order.
+    Ordered,
+}
+
 /// A checked name of a group: 1 to 32 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupName(String);
@@ -145,8 +156,9 @@ impl Ring {
         tool: &LockFile,
         id: u8,
         name: &GroupName,
-        ordered: bool,
+        membership: Membership,
     ) -> Result<u8, RingError> {
+        let ordered = membership == Membership::Ordered;
         let words = name.to_words();
         let existing = self.find_group(&words);
         let group = match existing {
@@ -159,6 +171,13 @@ impl Ring {
         if existing.is_none() {
             self.prepare_group(group, &words, ordered)?;
             failpoint("group.prepared");
+        }
+        match membership {
+            // Until it has looked at its output ring: a limit that came later would come too late
+            // for frames that were claimed without one.
+            Membership::Relaying if existing.is_none() => self.set_limit(group, 0),
+            Membership::Relaying => {}
+            Membership::Shared | Membership::Ordered => self.set_limit(group, NO_LIMIT),
         }
         // The entry comes before the group is active: who dies in between is reaped by its entry,
         // and the group with it.
@@ -251,7 +270,6 @@ impl Ring {
         for (cell, word) in entry.name.iter().zip(name) {
             cell.store(*word, Ordering::Relaxed);
         }
-        entry.limit.store(NO_LIMIT, Ordering::Relaxed);
         for (cell, sum) in entry.base.iter().zip(self.counter_sums(group)) {
             cell.store(sum, Ordering::Relaxed);
         }
@@ -260,6 +278,11 @@ impl Ring {
         let cursor = if ordered { self.first_to_come()?.max(passed) } else { Seq::FIRST };
         entry.cursor.store(cursor.raw(), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Sets the first seq that members of a group don't claim yet.
+    pub(crate) fn set_limit(&self, group: u8, limit: u64) {
+        self.group(group).limit.store(limit, Ordering::Release);
     }
 
     /// The process id of a living member of a group, other than `except`.

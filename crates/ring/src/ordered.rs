@@ -13,7 +13,7 @@ use crate::consumer::Consumer;
 use crate::failpoint::failpoint;
 use crate::feed::Upstream;
 use crate::grant::{ReadGrant, Record};
-use crate::groups::GroupName;
+use crate::groups::{GroupName, Membership};
 use crate::ring::Ring;
 use crate::seat::LOOK_INTERVAL;
 use crate::{Policy, RingError, Seq, monotonic_ns};
@@ -68,7 +68,7 @@ impl OrderedConsumer {
     /// group is shared; otherwise as [`Consumer::join`].
     pub fn join(ring: Ring, group: &GroupName) -> Result<Self, RingError> {
         Ok(Self {
-            consumer: Consumer::with_order(ring, group, true)?,
+            consumer: Consumer::join_as(ring, group, Membership::Ordered)?,
             upstream: Upstream::default(),
             max_wait: None,
             passed_over: BTreeSet::new(),

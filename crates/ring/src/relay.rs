@@ -13,10 +13,11 @@ use framelane_shm::{SegmentName, ShmError};
 use crate::consumer::{Consumer, Found};
 use crate::feed::Feed;
 use crate::grant::{ReadGrant, Record, WriteGrant};
-use crate::groups::GroupName;
+use crate::groups::{GroupName, Membership};
 use crate::producer::Producer;
 use crate::ring::Ring;
 use crate::seat::LOOK_INTERVAL;
+use crate::window::Window;
 use crate::{RingConfig, RingError, Seq};
 
 /// How a worker takes part.
@@ -47,6 +48,8 @@ pub enum Work {
 #[must_use = "a job that is dropped gives its frame back"]
 pub struct Job {
     input: Option<ReadGrant>,
+    /// The output ring's groups that left room for this frame.
+    groups: u8,
 }
 
 /// A worker's place in both rings.
@@ -76,7 +79,7 @@ impl Relay {
         if is_late {
             return Ok(None);
         }
-        let input = Consumer::join(from, &options.group)?;
+        let input = Consumer::join_as(from, &options.group, Membership::Relaying)?;
         let from = input.ring();
         let config = RingConfig {
             slots: options.slots.unwrap_or(from.slots()),
@@ -120,11 +123,11 @@ impl Relay {
             // At once, not when the last frame is done: a live reader need not wait for a worker
             // that sleeps with a frame in hand.
             self.copy_end();
-            let limit = self.limit_upstream();
+            let Window { limit, groups } = self.window_upstream();
             let found = self.input.take(limit)?;
             match found {
                 Found::Frame(grant) => match self.unless_done(grant)? {
-                    Some(grant) => return Ok(Work::Frame(Job { input: Some(grant) })),
+                    Some(grant) => return Ok(Work::Frame(Job { input: Some(grant), groups })),
                     None => continue,
                 },
                 Found::Ended => return Ok(Work::Ended),
@@ -153,7 +156,8 @@ impl Relay {
         job: &Job,
         patience: Duration,
     ) -> Result<Option<WriteGrant>, RingError> {
-        self.output.acquire(self.feed.localise(job.seq()), patience)
+        let grant = self.output.acquire(self.feed.localise(job.seq()), patience)?;
+        Ok(grant.map(|grant| grant.for_groups(job.groups)))
     }
 
     /// Publishes a job's output, and only then releases its input.
@@ -182,18 +186,18 @@ impl Relay {
     }
 
     /// The window of the output ring, in the input ring's numbers, handed on to who feeds us.
-    fn limit_upstream(&self) -> u64 {
-        let limit = self.output.ring().limit();
+    fn window_upstream(&self) -> Window {
+        let Window { limit, groups } = self.output.ring().window();
         let first = self.feed.localise(Seq::FIRST).raw();
         // An output ring that still finishes an older lineage lets nothing of this one in, but
         // for the first frames, which its reader comes to next.
         let limit = if limit == u64::MAX { limit } else { limit.saturating_sub(first) };
-        let cell = &self.input.ring().group(self.input.group()).limit;
-        if cell.load(Ordering::Relaxed) != limit {
-            cell.store(limit, Ordering::Release);
-            self.input.ring().ring_producers();
+        let (input, group) = (self.input.ring(), self.input.group());
+        if input.group(group).limit.load(Ordering::Relaxed) != limit {
+            input.set_limit(group, limit);
+            input.ring_producers();
         }
-        limit
+        Window { limit, groups }
     }
 
     /// Releases a frame whose output exists already: its last worker died between publishing the
@@ -210,7 +214,7 @@ impl Relay {
     fn wait_for_window(&self, timeout: Duration, limit: u64) {
         let ring = self.output.ring();
         let first = self.feed.localise(Seq::FIRST).raw();
-        let ready = || ring.limit().saturating_sub(first) > limit;
+        let ready = || ring.window().limit.saturating_sub(first) > limit;
         ring.header().producers_bell.wait(
             self.output.seat().id(),
             timeout.min(LOOK_INTERVAL),

@@ -13,7 +13,7 @@ use framelane_shm::{LockFile, ShmError};
 
 use crate::claim::SEATS;
 use crate::failpoint::failpoint;
-use crate::groups::GroupName;
+use crate::groups::{GroupName, Membership};
 use crate::histogram;
 use crate::ring::{PATIENCE, Ring};
 use crate::{RingError, monotonic_ns};
@@ -95,13 +95,13 @@ impl Seat {
     pub(crate) fn join_group(
         ring: Ring,
         group: &GroupName,
-        ordered: bool,
+        membership: Membership,
     ) -> Result<Self, RingError> {
         let mut seat = Self::sit_down(ring)?;
         // A dead member of a group that has left keeps the group's old bit from being used.
         seat.ring.reap()?;
         let bit = seat.ring.with_tool(|tool| {
-            seat.ring.with_tables(tool, || seat.ring.join_group(tool, seat.id, group, ordered))
+            seat.ring.with_tables(tool, || seat.ring.join_group(tool, seat.id, group, membership))
         })?;
         seat.group = Some(bit);
         Ok(seat)

@@ -3,6 +3,10 @@
 //! Workers claim only frames below the limit, so whoever gets the oldest missing frame always
 //! finds a slot for it in the output ring, whatever the others hold. An ordered group may still
 //! hold the frame before its cursor, so it costs the window one slot.
+//!
+//! That holds only for groups that were there when a frame was claimed. So nothing is claimed for
+//! a block ring that nobody reads yet, and a frame is not published to a group that sets a limit
+//! but joined after the claim: a block ring full of frames beyond its limit would stand still.
 
 use std::sync::atomic::Ordering;
 
@@ -12,11 +16,29 @@ use crate::groups::NO_LIMIT;
 use crate::ring::Ring;
 use crate::seq::Seq;
 
+/// What a ring's producers may claim from their feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// The first seq that must not be claimed yet; [`NO_LIMIT`] when any may.
+    pub(crate) limit: u64,
+    /// The groups that the limit takes into account, one bit for each.
+    pub(crate) groups: u8,
+}
+
 impl Ring {
-    /// The first seq that producers of this ring must not claim from their feed yet; the largest
-    /// number when there is no limit.
-    pub(crate) fn limit(&self) -> u64 {
-        let used = || (0..GROUPS).filter(|&group| self.is_group_used(group));
+    /// The window as it is now.
+    pub(crate) fn window(&self) -> Window {
+        let groups = (0..GROUPS)
+            .filter(|&group| self.is_group_used(group))
+            .fold(0, |groups, group| groups | (1 << group));
+        if groups == 0 && self.policy() == Policy::Block {
+            return Window { limit: 0, groups };
+        }
+        Window { limit: self.limit_of(groups), groups }
+    }
+
+    fn limit_of(&self, groups: u8) -> u64 {
+        let used = || (0..GROUPS).filter(|group| groups & (1 << group) != 0);
         let cursors: Vec<u64> = used()
             .filter(|&group| self.is_group_ordered(group))
             .map(|group| self.group(group).cursor.load(Ordering::Acquire))
@@ -34,6 +56,21 @@ impl Ring {
             .map(|group| self.group(group).limit.load(Ordering::Acquire))
             .min();
         downstream.map_or(own, |limit| limit.min(own))
+    }
+
+    /// The groups to which a frame must not be published that was claimed when the window took
+    /// only the groups `known` into account.
+    pub(crate) fn groups_that_came_too_late(&self, known: u8) -> u8 {
+        if self.policy() == Policy::DropOldest {
+            return 0;
+        }
+        let limits = |group: u8| {
+            self.is_group_ordered(group)
+                || self.group(group).limit.load(Ordering::Acquire) != NO_LIMIT
+        };
+        (0..GROUPS)
+            .filter(|&group| known & (1 << group) == 0 && limits(group))
+            .fold(0, |groups, group| groups | (1 << group))
     }
 
     /// Whether a frame is in the ring, or was taken from it in its turn by every ordered group.

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use framelane_ring::{
-    Consumer, OrderedConsumer, Policy, Relay, RelayOptions, Ring, SegmentName, Seq, Source, Turn,
-    Work,
+    Claim, Consumer, OrderedConsumer, Policy, Relay, RelayOptions, Ring, SegmentName, Seq, Source,
+    Turn, Work,
 };
 
 use crate::fresh::{LONG, Namespace, check_bytes, config, publish};
@@ -228,4 +228,55 @@ fn a_consumer_on_its_own_can_read_next_to_the_workers() {
     assert!(publish(&mut source, LONG));
     drop(consumer);
     assert!(publish(&mut source, LONG));
+}
+
+#[test]
+fn nothing_is_claimed_for_a_block_ring_that_nobody_reads_yet() {
+    let namespace = Namespace::new();
+    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    let mut source = source(&from, 2);
+    let mut relay = attach(&from, &to, 2);
+    assert!(publish(&mut source, LONG));
+    let moment = Duration::from_millis(10);
+    assert!(matches!(relay.claim(moment).expect("healthy"), Work::TimedOut));
+    let _reader = reader(&to);
+    assert!(matches!(relay.claim(LONG).expect("healthy"), Work::Frame(_)));
+}
+
+#[test]
+fn frames_in_hand_when_an_ordered_reader_joins_do_not_take_its_room() {
+    let namespace = Namespace::new();
+    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    let mut source = source(&from, 4);
+    let mut relays: Vec<_> = (0..3).map(|_| attach(&from, &to, 2)).collect();
+    let ring = Ring::wait(&to, || true).expect("healthy").expect("there");
+    let mut recorder =
+        Consumer::join(ring, &"recorder".parse().expect("a good name")).expect("joined");
+    let jobs: Vec<_> = relays
+        .iter_mut()
+        .map(|relay| {
+            assert!(publish(&mut source, LONG));
+            let Work::Frame(job) = relay.claim(LONG).expect("healthy") else { panic!("a frame") };
+            job
+        })
+        .collect();
+    let mut late = reader(&to);
+    // The oldest comes last: what the others publish must not fill the ring for the new reader.
+    for (relay, job) in relays.iter_mut().zip(jobs).rev() {
+        let number = job.seq().number();
+        let output = relay.acquire(&job, LONG).expect("healthy").expect("there is room");
+        let record = *job.record();
+        relay.publish(job, output, record).expect("published");
+        let Claim::Frame(frame) = recorder.claim(LONG).expect("healthy") else { panic!("a frame") };
+        assert_eq!(frame.seq().number(), number);
+    }
+    assert!(publish(&mut source, LONG));
+    // It sees that those in hand won't come, and moves on.
+    assert!(matches!(late.next(Duration::from_millis(10)).expect("healthy"), Turn::TimedOut));
+    let Work::Frame(job) = relays[0].claim(LONG).expect("healthy") else { panic!("a frame") };
+    let output = relays[0].acquire(&job, LONG).expect("healthy").expect("there is room");
+    let record = *job.record();
+    relays[0].publish(job, output, record).expect("published");
+    let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
+    assert_eq!(frame.seq().number(), 3, "the first that was claimed after it joined");
 }
