@@ -171,6 +171,11 @@ impl WriteGrant {
         self.seq
     }
 
+    /// The slot, for [`Ring::payload_view`].
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
     /// The whole room for the payload: as many bytes as the ring's capacity. It holds whatever was
     /// there before.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
@@ -282,6 +287,11 @@ impl ReadGrant {
         &self.record
     }
 
+    /// The slot, for [`Ring::payload_view`].
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
     /// How long ago the frame's first byte arrived; `None` when that is unknown.
     pub fn age(&self) -> Option<Duration> {
         let received_ns = self.record.received_ns;
@@ -337,6 +347,18 @@ impl ReadGrant {
     /// # Errors
     /// [`RingError::Corrupt`] when the claim word never stands still.
     pub fn give_back(mut self) -> Result<(), RingError> {
+        if let Some(group) = self.group {
+            self.hold.seat().ring().uncount_claim(self.slot, group);
+        }
+        self.put_back()
+    }
+
+    /// Puts the frame back because it could not be processed. That counts as a death of its
+    /// holder would: a frame that fails again and again is treated as one that kills.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`] when the claim word never stands still.
+    pub fn fail(mut self) -> Result<(), RingError> {
         self.put_back()
     }
 
@@ -363,7 +385,6 @@ impl ReadGrant {
         let Some(group) = self.group else {
             return ring.swing(self.slot, |word| word.release(seat.id())).map(|_| ());
         };
-        ring.uncount_claim(self.slot, group);
         if ring.swing(self.slot, |word| word.give_back(seat.id(), group))?.is_some() {
             failpoint("give_back.edge");
             ring.tally(seat.id(), Tally::GivenBack, 1);

@@ -53,7 +53,7 @@ pub use descriptor::{AudioTrack, Descriptor, VideoTrack};
 pub use error::RingError;
 #[doc(hidden)]
 pub use failpoint::FAILPOINTS;
-pub use framelane_shm::{NAMESPACE_VARIABLE, SegmentName, ShmError, list_segments};
+pub use framelane_shm::{NAMESPACE_VARIABLE, SegmentName, ShmError, View, list_segments};
 pub use grant::{ReadGrant, Record, WriteGrant};
 pub use groups::GroupName;
 pub use layout::{LAYOUT_VERSION, MAGIC};

@@ -6,6 +6,7 @@
 //! the output is there already.
 
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use framelane_shm::{SegmentName, ShmError};
@@ -175,6 +176,34 @@ impl Relay {
         Ok(seq)
     }
 
+    /// Publishes a job's frame as it is, metadata included, and marks it as unprocessed.
+    ///
+    /// # Errors
+    /// [`RingError::PayloadTooLarge`] when the output's slot is too small; otherwise as
+    /// [`Relay::publish`].
+    pub fn forward(&mut self, job: Job, mut output: WriteGrant) -> Result<Seq, RingError> {
+        let meta_bytes = job.meta().len().min(self.output().meta_capacity());
+        let record = Record { unprocessed: true, meta_bytes, ..*job.record() };
+        let capacity = self.output().payload_capacity();
+        let Some(room) = output.bytes_mut().get_mut(..record.payload_bytes) else {
+            let ring = self.output().name().to_owned();
+            let needed = record.payload_bytes;
+            return Err(RingError::PayloadTooLarge { ring, capacity, needed });
+        };
+        room.copy_from_slice(job.bytes());
+        output.meta_mut()[..meta_bytes].copy_from_slice(&job.meta()[..meta_bytes]);
+        self.publish(job, output, record)
+    }
+
+    /// Gives a job's frame to another worker because it could not be processed here. A frame that
+    /// fails again and again is treated as one that kills its workers.
+    ///
+    /// # Errors
+    /// As [`ReadGrant::fail`].
+    pub fn fail(&mut self, mut job: Job) -> Result<(), RingError> {
+        job.take().fail()
+    }
+
     /// Ends a job without an output: readers of the output ring won't wait for it.
     ///
     /// # Errors
@@ -246,6 +275,11 @@ impl Job {
         self.grant().seq()
     }
 
+    /// The slot, for [`Ring::payload_view`].
+    pub fn slot(&self) -> u32 {
+        self.grant().slot()
+    }
+
     /// What travels with the payload.
     pub fn record(&self) -> &Record {
         self.grant().record()
@@ -276,7 +310,7 @@ impl Drop for Job {
     fn drop(&mut self) {
         if let Some(grant) = self.input.take() {
             // A corrupt word is found again by the next call that can return an error.
-            let _ = grant.give_back();
+            let _ = if thread::panicking() { grant.fail() } else { grant.give_back() };
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use framelane_shm::{Flag, LockFile, Memory, Segment, SegmentName, ShmError};
+use framelane_shm::{Flag, LockFile, Memory, Segment, SegmentName, ShmError, View};
 
 use crate::claim::{ClaimCell, GROUPS, SEATS, Swing, Word, swing};
 use crate::layout::{
@@ -114,6 +114,20 @@ impl Ring {
     /// The largest payload, in bytes.
     pub fn payload_capacity(&self) -> usize {
         self.plan.payload_capacity
+    }
+
+    /// A slot's payload at addresses of its own, for languages whose arrays can outlive a claim.
+    /// What is there belongs to whoever holds a grant on the slot, and to nobody else: revoke the
+    /// view before the grant ends.
+    ///
+    /// # Errors
+    /// [`RingError::BadConfig`] when there is no such slot, [`RingError::Shm`] when there is no room
+    /// for another mapping.
+    pub fn payload_view(&self, slot: u32) -> Result<View, RingError> {
+        if slot >= self.plan.slots {
+            return Err(RingError::BadConfig(format!("it has no slot {slot}")));
+        }
+        Ok(self.segment.view(self.plan.payload(slot), self.plan.payload_capacity)?)
     }
 
     /// The most metadata that can travel with a frame, in bytes.

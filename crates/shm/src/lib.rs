@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`name`](SegmentName) | names of segments, with their namespace |
 //! | [`segment`](Segment) | create whole and link into place, open, unlink |
+//! | [`view`](View) | ranges of a segment at addresses of their own, which can be taken back |
 //! | [`memory`](Memory) | checked access to the mapping, or to plain heap memory |
 //! | [`locks`](LockFile) | one-byte kernel locks that tell who lives |
 //! | [`doorbell`](Doorbell) | a counting semaphore on a futex word |
@@ -23,6 +24,7 @@ mod locks;
 mod memory;
 mod name;
 mod segment;
+mod view;
 
 pub use doorbell::{Doorbell, Wake};
 pub use error::ShmError;
@@ -31,3 +33,4 @@ pub use locks::LockFile;
 pub use memory::{Memory, OutOfBounds, Shared};
 pub use name::{NAMESPACE_VARIABLE, SegmentName};
 pub use segment::{SHM_FOLDER, Segment, list_segments, random};
+pub use view::View;

@@ -22,7 +22,7 @@ use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use crate::fork::Guarded;
 use crate::locks::{HEAP_LOCK_BYTES, HeapLocks, LockFile};
-use crate::{Memory, SegmentName, ShmError};
+use crate::{Memory, SegmentName, ShmError, View};
 
 /// Where Linux keeps POSIX shared memory.
 pub const SHM_FOLDER: &str = "/dev/shm";
@@ -163,6 +163,23 @@ impl Segment {
     /// The segment's memory.
     pub fn memory(&self) -> &Memory {
         &self.memory
+    }
+
+    /// Maps a range of the segment once more, at addresses of its own. `offset` is a multiple of
+    /// the page size; whole pages are mapped.
+    ///
+    /// # Errors
+    /// [`ShmError::Os`] when the range can't be mapped; a segment on the heap has no views.
+    pub fn view(&self, offset: usize, bytes: usize) -> Result<View, ShmError> {
+        let Backing::Shared(mapping) = &self.backing else {
+            return Err(ShmError::os("viewing the heap")(io::ErrorKind::Unsupported.into()));
+        };
+        let whole = bytes.next_multiple_of(PAGE);
+        if !offset.is_multiple_of(PAGE) || self.memory.range(offset, whole).is_err() {
+            let action = format!("viewing {bytes} bytes at offset {offset}");
+            return Err(ShmError::os(action)(io::ErrorKind::InvalidInput.into()));
+        }
+        View::of_file(mapping.file.file().expect("a mapping has a file"), offset, bytes)
     }
 
     /// A description of its own through which the segment's bytes can be locked.

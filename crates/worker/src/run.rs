@@ -76,17 +76,15 @@ pub fn run(
             }
         };
         let Some(mut output) = wait_for_slot(&mut relay, &job, &stop)? else { break };
-        let mut record = Record { meta_bytes: 0, ..*job.record() };
-        let out = &mut output.bytes_mut()[..record.payload_bytes];
         if job.is_poison() {
-            out.copy_from_slice(job.bytes());
-            record.unprocessed = true;
+            relay.forward(job, output)?;
             summary.forwarded += 1;
         } else {
-            process(&job, out);
+            let record = Record { meta_bytes: 0, ..*job.record() };
+            process(&job, &mut output.bytes_mut()[..record.payload_bytes]);
+            relay.publish(job, output, record)?;
             summary.processed += 1;
         }
-        relay.publish(job, output, record)?;
     }
     Ok(summary)
 }
