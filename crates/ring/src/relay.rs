@@ -300,6 +300,11 @@ impl Job {
         self.grant().age()
     }
 
+    /// Whether somebody claimed the frame before and did not finish it.
+    pub fn is_redelivered(&self) -> bool {
+        self.grant().is_redelivered()
+    }
+
     /// Whether the frame has killed so many workers that it has to be passed on unprocessed.
     pub fn is_poison(&self) -> bool {
         self.grant().is_poison()

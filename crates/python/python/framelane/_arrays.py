@@ -1,0 +1,203 @@
+"""Arrays that know how long they are valid.
+
+A :class:`Frame` is an ordinary numpy array on shared memory, with what travels with the frame
+beside it. When its claim ends, every use of it from Python raises :class:`ClaimEnded`. Code that
+has taken its address (OpenCV, torch, a memoryview) then sees zeroes: never another frame, and
+never a crash.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from ._native import Claim, FramelaneError
+
+# Methods that read or write the elements without asking `__array_ufunc__`.
+_ELEMENT_METHODS = (
+    "argmax argmin argpartition argsort astype byteswap choose clip compress copy diagonal dot "
+    "dump dumps fill flatten item itemset nonzero partition put ravel repeat reshape resize "
+    "round searchsorted sort squeeze swapaxes take tobytes tofile tolist trace transpose view"
+).split()
+
+
+class ClaimedArray(np.ndarray):
+    """An array on shared memory, valid until its claim ends."""
+
+    _claim: Claim | None
+    _borrowed: bool
+
+    def __array_finalize__(self, parent: Any) -> None:
+        self._claim = getattr(parent, "_claim", None)
+        # A copy has memory of its own, which stays.
+        self._borrowed = not self.flags.owndata and self._claim is not None
+
+    def _check(self) -> None:
+        if self._borrowed:
+            self._claim.check()  # type: ignore[union-attr]
+
+    def _plain(self) -> np.ndarray:
+        self._check()
+        return np.ndarray.view(self, np.ndarray)
+
+    def __getitem__(self, key: Any) -> Any:
+        self._check()
+        return np.ndarray.__getitem__(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._check()
+        np.ndarray.__setitem__(self, key, value)
+
+    def __iter__(self) -> Any:
+        return iter(self._plain())
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        outputs = kwargs.get("out")
+        if outputs:
+            kwargs["out"] = tuple(_plain(output) for output in outputs)
+        result = getattr(ufunc, method)(*(_plain(value) for value in inputs), **kwargs)
+        if outputs:
+            return outputs[0] if len(outputs) == 1 else outputs
+        return result
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        for value in (*args, *kwargs.values()):
+            for element in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(element, ClaimedArray):
+                    element._check()
+        return super().__array_function__(func, types, args, kwargs)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return self._plain().__array_interface__
+
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._plain().__dlpack__(*args, **kwargs)
+
+    # Older numpys only warn of an error within a comparison.
+    def __eq__(self, other: Any) -> Any:
+        return self._plain() == _plain(other)
+
+    def __ne__(self, other: Any) -> Any:
+        return self._plain() != _plain(other)
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        try:
+            return repr(self._plain())
+        except FramelaneError as error:
+            return f"<{type(self).__name__}: {error}>"
+
+    def __reduce__(self) -> Any:
+        """Other processes get a copy."""
+        return np.array(self._plain()).__reduce__()
+
+
+def _plain(value: Any) -> Any:
+    return value._plain() if isinstance(value, ClaimedArray) else value
+
+
+def _checked(name: str) -> Any:
+    method = getattr(np.ndarray, name)
+
+    @functools.wraps(method)
+    def call(self: ClaimedArray, *args: Any, **kwargs: Any) -> Any:
+        self._check()
+        return method(self, *args, **kwargs)
+
+    return call
+
+
+for _name in _ELEMENT_METHODS:
+    if hasattr(np.ndarray, _name):
+        setattr(ClaimedArray, _name, _checked(_name))
+
+
+class Frame(ClaimedArray):
+    """A frame in hand: a read-only array, and what travels with it."""
+
+    _claim: Claim
+
+    @property
+    def array(self) -> Frame:
+        """The pixels: the frame itself, for symmetry with what is beside them."""
+        self._check()
+        return self
+
+    @property
+    def seq(self) -> int:
+        """The source's number of the frame."""
+        return self._claim.seq
+
+    @property
+    def pts(self) -> float:
+        """Presentation time on the source's timeline, in seconds."""
+        return self._claim.pts_ns / 1e9
+
+    @property
+    def pts_ns(self) -> int:
+        """Presentation time on the source's timeline, in nanoseconds."""
+        return self._claim.pts_ns
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the frame's first byte arrived; None when that is unknown."""
+        return self._claim.age
+
+    @property
+    def epoch(self) -> int:
+        """It grows when the source reconnects or changes its format."""
+        return self._claim.epoch
+
+    @property
+    def discontinuity(self) -> bool:
+        """Whether the source's own clock jumped before this frame."""
+        return self._claim.discontinuity
+
+    @property
+    def unprocessed(self) -> bool:
+        """Whether a worker before passed the frame on without processing it."""
+        return self._claim.unprocessed
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether somebody claimed the frame before and did not finish it."""
+        return self._claim.redelivered
+
+    @property
+    def pix_fmt(self) -> str | None:
+        """How the pixels lie in memory, in ffmpeg's words; None when it is no picture."""
+        return self._claim.pix_fmt
+
+    @property
+    def width(self) -> int | None:
+        """Width of the picture in pixels, also where the array has another shape (yuv420p)."""
+        return self._claim.width
+
+    @property
+    def height(self) -> int | None:
+        """Height of the picture in pixels, also where the array has another shape (yuv420p)."""
+        return self._claim.height
+
+    @property
+    def meta(self) -> bytes:
+        """The metadata that travels with the frame."""
+        return self._claim.meta
+
+
+class Output(ClaimedArray):
+    """Room for what becomes of a frame: a writable array."""
+
+    #: Metadata that travels with the output; the frame's own if it stays None.
+    meta: bytes | None = None
+
+
+def claimed(kind: type[ClaimedArray], array: np.ndarray, claim: Claim) -> Any:
+    """The array of a slot that was just granted, as a ``kind``."""
+    view = array.view(kind)
+    view._claim = claim
+    view._borrowed = True
+    return view

@@ -1,0 +1,219 @@
+"""The parts a worker is made of: sources to take frames from, and sinks to put frames into."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from ._arrays import Frame, Output, claimed
+from ._native import FramelaneError, Reader, Relay, Writer
+
+
+class Source:
+    """Yields the frames of a ring.
+
+    Members of the same ``group`` share the frames; each group sees every frame. A frame is in hand
+    until the next one is asked for.
+
+    :param max_age: seconds; older frames are dropped and counted instead of being yielded.
+    :param timeout: seconds to wait for a frame before ``TimeoutError``; None waits for ever.
+    """
+
+    def __init__(
+        self,
+        ring: str,
+        *,
+        group: str = "reader",
+        max_age: float | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self.timeout = timeout
+        self._ring = ring
+        self._group = group
+        self._max_age = max_age
+        self._place: Reader | Relay = Reader(ring, group, max_age)
+        self._frame: Frame | None = None
+        self._started = False
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._frame is not None and isinstance(error, Exception):
+            self._end(self._place.fail)
+        self.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        if self._frame is not None:
+            self.release(self._frame)
+        self._started = True
+        claim = self._place.claim(self.timeout)
+        if claim is None:
+            raise StopIteration
+        token, pixels = claim
+        self._frame = claimed(Frame, pixels, token)
+        return self._frame
+
+    def release(self, frame: Frame) -> None:
+        """Ends the claim on the frame in hand, before the next one is asked for."""
+        self._in_hand(frame)
+        place = self._place
+        self._end(place.skip if isinstance(place, Relay) else place.release)
+
+    def give_back(self, frame: Frame) -> None:
+        """Gives the frame in hand to another member of the group."""
+        self._in_hand(frame)
+        self._end(self._place.give_back)
+
+    def stop(self) -> None:
+        """Lets the iteration end. May be called from a signal handler."""
+        self._place.stop()
+
+    def close(self) -> None:
+        """Leaves the ring; a frame in hand is given back."""
+        self._frame = None
+        self._place.close()
+
+    def _feed(self, ring: str, slots: int | None) -> Relay:
+        """Makes this the source of a sink: both have to join as one."""
+        if self._started or isinstance(self._place, Relay):
+            raise FramelaneError(
+                f"'{self._ring}' is read already: make its one sink before taking the first frame"
+            )
+        if self._max_age is not None:
+            raise ValueError("a source with max_age can't feed a sink: use Worker")
+        self._place = Relay(self._ring, ring, self._group, slots)
+        return self._place
+
+    def _in_hand(self, frame: Frame) -> None:
+        if self._frame is None or frame._claim is not self._frame._claim:
+            frame._check()
+            raise ValueError(f"frame {frame.seq} is not in hand of this source")
+
+    def _end(self, how: Any) -> None:
+        self._frame = None
+        how()
+
+
+class Sink:
+    """Publishes frames to a ring.
+
+    :param like: a :class:`Source`, whose frames are passed on under their own seq; or the shape of
+        the frames that this process makes itself, as an array or as ``(height, width, 3)``. A sink
+        of its own frames makes the ring, numbers them, and ends the stream when it is closed.
+    :param pix_fmt: of frames of its own: rgb24, bgr24 or gray.
+    :param on_full: of a ring of its own: ``"block"`` waits, ``"drop-oldest"`` overwrites.
+    """
+
+    def __init__(
+        self,
+        ring: str,
+        *,
+        like: Any,
+        slots: int | None = None,
+        pix_fmt: str | None = None,
+        on_full: str = "block",
+        fps: tuple[int, int] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self.timeout = timeout
+        self._source = like if isinstance(like, Source) else None
+        self._start: float | None = None
+        self._open = False
+        if self._source is not None:
+            self._place: Relay | Writer = self._source._feed(ring, slots)
+            return
+        shape = tuple(getattr(like, "shape", like))
+        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] != 3):
+            raise ValueError(f"frames are (height, width, 3) or (height, width), not {shape}")
+        pix_fmt = pix_fmt or ("rgb24" if len(shape) == 3 else "gray")
+        self._place = Writer(ring, shape[1], shape[0], pix_fmt, slots or 8, on_full, fps)
+
+    def __enter__(self) -> Sink:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close(end=error is None)
+
+    @contextlib.contextmanager
+    def frame(self, *, seq: int | None = None, pts: float | None = None) -> Iterator[Output]:
+        """Room for one frame, which is published at the end of the ``with`` block.
+
+        :param seq: the source's frame that this becomes; it has to be in hand, and is released once
+            its output is published. A sink of its own frames numbers them itself.
+        :param pts: presentation time in seconds; that of the source's frame, or the time since the
+            first frame, when it is None.
+        """
+        if self._open:
+            raise FramelaneError("the last frame is still open: leave its `with` block first")
+        self._open = True
+        try:
+            if self._source is None:
+                with self._own_frame(seq, pts) as out:
+                    yield out
+            else:
+                with self._passed_on(self._source, seq, pts) as out:
+                    yield out
+        finally:
+            self._open = False
+
+    @contextlib.contextmanager
+    def _passed_on(
+        self, source: Source, seq: int | None, pts: float | None
+    ) -> Iterator[Output]:
+        frame, relay = source._frame, self._place
+        assert isinstance(relay, Relay)
+        if frame is None:
+            raise FramelaneError("no frame is in hand: take one from the source first")
+        if seq is not None and seq != frame.seq:
+            raise FramelaneError(
+                f"frame {seq} is not in hand but {frame.seq}: publish a frame's output before the "
+                "source is asked for the next one"
+            )
+        if pts is not None and round(pts * 1e9) != frame.pts_ns:
+            raise ValueError(f"frame {frame.seq} is shown at {frame.pts} s: its output is, too")
+        out = claimed(Output, relay.acquire(self.timeout), frame._claim)
+        yield out
+        if source._frame is not frame:
+            raise FramelaneError(f"frame {frame.seq} was released before its output was published")
+        source._end(lambda: relay.publish(out.meta))
+
+    @contextlib.contextmanager
+    def _own_frame(self, seq: int | None, pts: float | None) -> Iterator[Output]:
+        writer = self._place
+        assert isinstance(writer, Writer)
+        if seq is not None:
+            raise ValueError("a sink of its own frames numbers them itself: leave seq out")
+        now = time.monotonic()
+        self._start = now if self._start is None else self._start
+        token, pixels = writer.acquire(self.timeout)
+        out = claimed(Output, pixels, token)
+        try:
+            yield out
+        except BaseException:
+            writer.abort()
+            raise
+        writer.publish(round((now - self._start if pts is None else pts) * 1e9), out.meta)
+
+    def close(self, *, end: bool = True) -> None:
+        """Leaves the ring. A stream of its own frames ends with it, unless ``end`` is False."""
+        if isinstance(self._place, Writer):
+            self._place.close(end)
+        elif self._source is not None:
+            self._source.close()

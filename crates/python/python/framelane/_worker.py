@@ -1,0 +1,163 @@
+"""The worker: what a model puts in the place of Framelane's own."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+from ._arrays import Frame, Output, claimed
+from ._native import Relay
+
+log = logging.getLogger("framelane")
+
+ON_ERROR = ("raise", "forward", "give-back")
+
+
+class Worker:
+    """Takes frames from one ring and publishes what became of them to another.
+
+    Start as many as you need, in as many processes: those with the same ``group`` share the
+    frames, and order is restored behind them. The rings need not be there yet.
+
+    As an iterator it gives ``(frame, out)``. The output is published when the next frame is asked
+    for, and only then the input is released, so a worker that dies loses nothing: another one
+    gets the frame. Leaving the loop in any other way gives the frame in hand back.
+
+    :param timeout: seconds to wait for a frame, or for room for one, before ``TimeoutError``;
+        None waits for ever.
+    :param slots: slots of the output ring, if this worker is the one to make it.
+    """
+
+    def __init__(
+        self,
+        from_ring: str,
+        to_ring: str,
+        *,
+        group: str = "worker",
+        slots: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self.timeout = timeout
+        self._relay = Relay(from_ring, to_ring, group, slots)
+        self._frame: Frame | None = None
+        self._out: Output | None = None
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # A frame that the model can't take counts as one that kills: it must not go round for ever.
+        if self._frame is not None and isinstance(error, Exception):
+            self.fail(self._frame)
+        self.close()
+
+    def __iter__(self) -> Iterator[tuple[Frame, Output]]:
+        return self
+
+    def __next__(self) -> tuple[Frame, Output]:
+        if self._frame is not None:
+            self._publish()
+        claim = self._relay.claim(self.timeout)
+        if claim is None:
+            raise StopIteration
+        token, pixels = claim
+        self._frame = claimed(Frame, pixels, token)
+        self._out = claimed(Output, self._relay.acquire(self.timeout), token)
+        return self._frame, self._out
+
+    def run(self, model: Callable[..., Any], *, on_error: str = "forward") -> int:
+        """Processes frames until the stream ends; returns how many the model took.
+
+        ``model(frame)`` returns the output as an array, or None to drop the frame;
+        ``model(frame, out)`` writes it. An exception is logged with its traceback, and then
+
+        - ``"forward"`` passes the frame on as it is,
+        - ``"give-back"`` gives it to another worker; after three failures it is passed on (on a
+          drop-oldest ring: dropped),
+        - ``"raise"`` ends the loop.
+        """
+        if on_error not in ON_ERROR:
+            raise ValueError(f"on_error is {on_error!r}, not one of {', '.join(ON_ERROR)}")
+        writes = _takes_output(model)
+        processed = 0
+        for frame, out in self:
+            try:
+                if writes:
+                    model(frame, out)
+                else:
+                    result = model(frame)
+                    if result is None:
+                        self.skip(frame)
+                    else:
+                        out[:] = result
+                processed += 1
+            except Exception:
+                if on_error == "raise":
+                    raise
+                log.exception("the model failed on frame %d", frame.seq)
+                self.forward(frame) if on_error == "forward" else self.fail(frame)
+        return processed
+
+    def skip(self, frame: Frame) -> None:
+        """Ends the frame without an output: nobody waits for one."""
+        self._in_hand(frame)
+        self._end(self._relay.skip)
+
+    def forward(self, frame: Frame) -> None:
+        """Publishes the frame as it is, marked as unprocessed."""
+        self._in_hand(frame)
+        self._end(lambda: self._relay.forward(self.timeout))
+
+    def give_back(self, frame: Frame) -> None:
+        """Gives the frame to another worker."""
+        self._in_hand(frame)
+        self._end(self._relay.give_back)
+
+    def fail(self, frame: Frame) -> None:
+        """Gives the frame to another worker because this one can't process it.
+
+        A frame that failed three times is passed on unprocessed, or dropped on a drop-oldest ring.
+        """
+        self._in_hand(frame)
+        self._end(self._relay.fail)
+
+    def stop(self) -> None:
+        """Lets the loop end after the frame in hand. May be called from a signal handler."""
+        self._relay.stop()
+
+    def close(self) -> None:
+        """Leaves both rings; a frame in hand is given back."""
+        self._frame = self._out = None
+        self._relay.close()
+
+    def _in_hand(self, frame: Frame) -> None:
+        if self._frame is None or frame._claim is not self._frame._claim:
+            frame._check()
+            raise ValueError(f"frame {frame.seq} is not in hand of this worker")
+
+    def _publish(self) -> None:
+        meta = self._out.meta if self._out is not None else None
+        self._end(lambda: self._relay.publish(meta))
+
+    def _end(self, how: Callable[[], None]) -> None:
+        self._frame = self._out = None
+        how()
+
+
+def _takes_output(model: Callable[..., Any]) -> bool:
+    """Whether the model is called with the frame and the room for its output."""
+    try:
+        parameters = inspect.signature(model).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [p for p in parameters if p.kind in positional and p.default is p.empty]
+    return len(required) >= 2

@@ -1,0 +1,49 @@
+//! Errors of the rings as Python exceptions, with what was measured and what to type.
+
+use std::error::Error;
+
+use framelane_ring::{RingError, ShmError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::{PyErr, create_exception};
+
+create_exception!(
+    framelane,
+    FramelaneError,
+    PyRuntimeError,
+    "A ring can't be used; the message says what to do about it."
+);
+create_exception!(
+    framelane,
+    ForkedError,
+    FramelaneError,
+    "The process forked: the ring stayed with the parent. Attach again in the child."
+);
+
+create_exception!(
+    framelane,
+    ClaimEnded,
+    FramelaneError,
+    "The array's frame is no longer in hand; its memory belongs to somebody else by now."
+);
+
+/// The exception for an error of a ring.
+pub(crate) fn raise(error: RingError) -> PyErr {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    match error {
+        RingError::Shm(ShmError::Forked) => ForkedError::new_err(text),
+        RingError::Shm(ShmError::BadName { .. })
+        | RingError::BadConfig(_)
+        | RingError::BadGroupName(_) => PyValueError::new_err(text),
+        _ => FramelaneError::new_err(text),
+    }
+}
+
+/// The exception for a call that needs a frame in hand when there is none.
+pub(crate) fn nothing_in_hand() -> PyErr {
+    FramelaneError::new_err("there is no frame in hand: claim one first")
+}

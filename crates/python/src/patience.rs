@@ -1,0 +1,45 @@
+//! Waiting without the interpreter's lock, and with an ear for Ctrl-C.
+
+use std::time::{Duration, Instant};
+
+use framelane_ring::RingError;
+use pyo3::exceptions::{PyTimeoutError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::error::raise;
+
+/// How long the interpreter may stay deaf to signals.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Calls `step` with a moment's patience, again and again, until it has something.
+///
+/// # Errors
+/// `TimeoutError` after `timeout`, `KeyboardInterrupt`, or what the step meets.
+pub(crate) fn wait_for<T: Send>(
+    py: Python<'_>,
+    what: &str,
+    timeout: Option<Duration>,
+    mut step: impl FnMut(Duration) -> Result<Option<T>, RingError> + Send,
+) -> PyResult<T> {
+    let start = Instant::now();
+    loop {
+        let left = timeout.map_or(SLICE, |timeout| timeout.saturating_sub(start.elapsed()));
+        if let Some(found) = py.detach(|| step(left.min(SLICE))).map_err(raise)? {
+            return Ok(found);
+        }
+        py.check_signals()?;
+        if left.is_zero() {
+            let waited = start.elapsed().as_secs_f64();
+            return Err(PyTimeoutError::new_err(format!("no {what} within {waited:.1} s")));
+        }
+    }
+}
+
+/// A time-out in seconds, as Python gives it; `None` waits for ever.
+pub(crate) fn seconds(timeout: Option<f64>) -> PyResult<Option<Duration>> {
+    let parse = |seconds| {
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| PyValueError::new_err(format!("{seconds} is no time in seconds")))
+    };
+    timeout.map(parse).transpose()
+}

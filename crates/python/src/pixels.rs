@@ -1,0 +1,88 @@
+//! Slots as numpy arrays, whose memory is taken back when the claim ends.
+//!
+//! An array can't be made to forget its address, and a loop variable keeps the last array alive
+//! while the next frame is claimed. So each array is made on a view of its own, and before the
+//! claim ends the view is revoked: what is left of the array shows zeroes from then on, whoever
+//! holds it, and writing to it changes nothing.
+
+#![expect(unsafe_code, reason = "a view becomes a numpy array here")]
+// UNSAFETY: Arrays keep the `Pixels` they are made on as their base, so that the addresses stay
+// mapped for as long as anybody can use them.
+
+use framelane_frame::{Geometry, PixelFormat};
+use framelane_ring::{Ring, RingError, View};
+use numpy::PyArray;
+use numpy::ndarray::{ArrayView, IxDyn};
+use pyo3::prelude::*;
+
+use crate::error::raise;
+
+/// The memory of one array: the base object that numpy keeps alive.
+#[pyclass(frozen, module = "framelane._native")]
+pub(crate) struct Pixels {
+    view: View,
+}
+
+/// The views of a ring's slots, of which one is lent out as an array at a time.
+#[derive(Default)]
+pub(crate) struct Views {
+    slots: Vec<Option<View>>,
+    lent: Option<(usize, Py<Pixels>)>,
+}
+
+impl Views {
+    /// Makes an array of a slot that is granted. An array that was made before ends.
+    pub(crate) fn lend<'py>(
+        &mut self,
+        py: Python<'py>,
+        ring: &Ring,
+        slot: u32,
+        shape: &[usize],
+        writable: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.take_back().map_err(raise)?;
+        let index = slot as usize;
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, || None);
+        }
+        let view = match self.slots[index].take() {
+            Some(view) => view,
+            None => ring.payload_view(slot).map_err(raise)?,
+        };
+        let start = view.start();
+        let pixels = Bound::new(py, Pixels { view })?;
+        self.lent = Some((index, pixels.clone().unbind()));
+        // SAFETY: the view is as long as the ring's payload capacity, which no granted frame
+        // exceeds, and it stays mapped for as long as `pixels` lives, which the array keeps.
+        let array = unsafe {
+            let elements = ArrayView::from_shape_ptr(IxDyn(shape), start.as_ptr().cast_const());
+            PyArray::<u8, IxDyn>::borrow_from_array(&elements, pixels.into_any())
+        };
+        if !writable {
+            array.call_method1("setflags", (false,))?;
+        }
+        Ok(array.into_any())
+    }
+
+    /// Takes the array's memory back. Comes before the grant ends: afterwards the slot is somebody
+    /// else's.
+    pub(crate) fn take_back(&mut self) -> Result<(), RingError> {
+        if let Some((slot, pixels)) = self.lent.take() {
+            self.slots[slot] = Some(pixels.get().view.revoke()?);
+        }
+        Ok(())
+    }
+}
+
+/// The shape of a frame as an array: height, width and channels for packed colours; one and a half
+/// times the height for 4:2:0, as OpenCV has it; flat where that can't be.
+pub(crate) fn shape_of(geometry: Option<&Geometry>, payload_bytes: usize) -> Vec<usize> {
+    let Some(geometry) = geometry else { return vec![payload_bytes] };
+    let (width, height) = (geometry.width() as usize, geometry.height() as usize);
+    match geometry.format() {
+        PixelFormat::Rgb24 | PixelFormat::Bgr24 => vec![height, width, 3],
+        PixelFormat::Gray => vec![height, width],
+        _ if width.is_multiple_of(2) && height.is_multiple_of(2) => vec![height / 2 * 3, width],
+        _ => vec![payload_bytes],
+    }
+}

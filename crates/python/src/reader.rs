@@ -1,0 +1,168 @@
+//! A plain consumer of one ring: it looks at frames and passes nothing on.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use framelane_ring::{Consumer, GroupName, ReadGrant, Ring, RingError, SegmentName, ShmError};
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+
+use crate::claim::Claim;
+use crate::error::{nothing_in_hand, raise};
+use crate::patience::{seconds, wait_for};
+use crate::pixels::{Views, shape_of};
+
+/// A member of a group that shares a ring's frames.
+#[pyclass(frozen, module = "framelane._native")]
+pub(crate) struct Reader {
+    ring: SegmentName,
+    group: GroupName,
+    max_age: Option<Duration>,
+    stopped: AtomicBool,
+    place: Mutex<Option<Place>>,
+}
+
+/// A place in the ring, and what is in hand there.
+struct Place {
+    views: Views,
+    held: Option<(ReadGrant, Py<Claim>)>,
+    consumer: Consumer,
+}
+
+/// What a step of waiting for a frame led to.
+enum Step {
+    Frame(ReadGrant),
+    Over,
+}
+
+#[pymethods]
+impl Reader {
+    #[new]
+    #[pyo3(signature = (ring, group, max_age=None))]
+    fn new(ring: &str, group: &str, max_age: Option<f64>) -> PyResult<Self> {
+        Ok(Self {
+            ring: SegmentName::new(ring).map_err(|error| raise(error.into()))?,
+            group: group.parse().map_err(raise)?,
+            max_age: seconds(max_age)?,
+            stopped: AtomicBool::new(false),
+            place: Mutex::new(None),
+        })
+    }
+
+    /// The next frame and its array; None when the stream has ended, or `stop` was called.
+    #[pyo3(signature = (timeout=None))]
+    fn claim<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<f64>,
+    ) -> PyResult<Option<(Py<Claim>, Bound<'py, PyAny>)>> {
+        let step = wait_for(py, "frame", seconds(timeout)?, |patience| self.step(patience))?;
+        let Step::Frame(grant) = step else { return Ok(None) };
+        let mut place = self.place(py);
+        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
+        let record = *grant.record();
+        let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
+        let array = place.views.lend(py, place.consumer.ring(), grant.slot(), &shape, false)?;
+        let redelivered = grant.is_redelivered();
+        let claim = Claim::new(py, grant.seq(), record, redelivered, grant.meta())?;
+        place.held = Some((grant, claim.clone_ref(py)));
+        Ok(Some((claim, array)))
+    }
+
+    /// Ends the claim on the frame in hand.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        self.take(py)?.release().map_err(raise)
+    }
+
+    /// Gives the frame in hand to another member of the group.
+    fn give_back(&self, py: Python<'_>) -> PyResult<()> {
+        self.take(py)?.give_back().map_err(raise)
+    }
+
+    /// Gives the frame in hand to another member, because it could not be processed here.
+    fn fail(&self, py: Python<'_>) -> PyResult<()> {
+        self.take(py)?.fail().map_err(raise)
+    }
+
+    /// Ends the waiting: `claim` returns None from now on. May be called from a signal handler.
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Leaves the ring; a frame in hand is given back.
+    fn close(&self, py: Python<'_>) {
+        self.stop();
+        drop(self.place(py).take());
+    }
+}
+
+impl Reader {
+    fn place(&self, py: Python<'_>) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, for code that runs without the interpreter's lock.
+    fn detached_place(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step(&self, patience: Duration) -> Result<Option<Step>, RingError> {
+        use framelane_ring::Claim;
+        if self.stopped.load(Ordering::Acquire) {
+            return Ok(Some(Step::Over));
+        }
+        let mut place = self.detached_place();
+        let Some(place) = place.as_mut() else {
+            *place = self.attach(patience)?;
+            return Ok(None);
+        };
+        if place.consumer.ring().is_draining() {
+            return Ok(Some(Step::Over));
+        }
+        Ok(match place.consumer.claim(patience)? {
+            Claim::Frame(grant) => Some(Step::Frame(grant)),
+            Claim::Ended => Some(Step::Over),
+            Claim::TimedOut => None,
+        })
+    }
+
+    /// Joins the ring if it is there by now.
+    fn attach(&self, patience: Duration) -> Result<Option<Place>, RingError> {
+        let start = std::time::Instant::now();
+        let Some(ring) = Ring::wait(&self.ring, || start.elapsed() < patience)? else {
+            return Ok(None);
+        };
+        match Consumer::join(ring, &self.group) {
+            Ok(mut consumer) => {
+                consumer.set_max_age(self.max_age);
+                Ok(Some(Place { consumer, views: Views::default(), held: None }))
+            }
+            Err(RingError::Shm(ShmError::NotFound(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn take(&self, py: Python<'_>) -> PyResult<ReadGrant> {
+        let mut place = self.place(py);
+        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
+        let (grant, claim) = place.held.take().ok_or_else(nothing_in_hand)?;
+        claim.get().end();
+        place.views.take_back().map_err(raise)?;
+        Ok(grant)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((grant, claim)) = self.held.take() else { return };
+        claim.get().end();
+        if self.views.take_back().is_err() {
+            // Somebody may still look at the slot: it must stay held until this process ends.
+            std::mem::forget(grant);
+            return;
+        }
+        // A corrupt word is found again by whoever can return an error.
+        let _ = grant.give_back();
+    }
+}

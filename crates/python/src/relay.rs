@@ -1,0 +1,293 @@
+//! A worker's place in two rings.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use framelane_ring::{
+    Job, Record, Relay as Rings, RelayOptions, Ring, RingError, SegmentName, ShmError, Work,
+    WriteGrant,
+};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+
+use crate::claim::Claim;
+use crate::error::{nothing_in_hand, raise};
+use crate::patience::{seconds, wait_for};
+use crate::pixels::{Views, shape_of};
+
+/// Takes frames from one ring, and publishes what became of them to another.
+#[pyclass(frozen, module = "framelane._native")]
+pub(crate) struct Relay {
+    from: SegmentName,
+    to: SegmentName,
+    options: RelayOptions,
+    stopped: AtomicBool,
+    place: Mutex<Option<Place>>,
+}
+
+/// A place in both rings, and what is in hand there.
+struct Place {
+    input: Views,
+    output: Views,
+    grant: Option<WriteGrant>,
+    held: Option<(Job, Py<Claim>)>,
+    rings: Rings,
+}
+
+/// What a step of waiting for work led to.
+enum Step {
+    Frame(Job),
+    Over,
+}
+
+/// What an attempt to join led to.
+enum Start {
+    Attached(Box<Place>),
+    TooLate,
+    NotYet,
+}
+
+#[pymethods]
+impl Relay {
+    #[new]
+    #[pyo3(signature = (from_ring, to_ring, group, slots=None))]
+    fn new(from_ring: &str, to_ring: &str, group: &str, slots: Option<u32>) -> PyResult<Self> {
+        let name = |name| SegmentName::new(name).map_err(|error| raise(error.into()));
+        let group = group.parse().map_err(raise)?;
+        if from_ring == to_ring {
+            let text = format!("a worker can't take from and publish to the same ring '{to_ring}'");
+            return Err(PyValueError::new_err(text));
+        }
+        Ok(Self {
+            from: name(from_ring)?,
+            to: name(to_ring)?,
+            options: RelayOptions { group, slots, payload_capacity: None },
+            stopped: AtomicBool::new(false),
+            place: Mutex::new(None),
+        })
+    }
+
+    /// The next frame and its array; None when the stream has ended, or `stop` was called. Frames
+    /// that kill their workers are passed on without being seen here.
+    #[pyo3(signature = (timeout=None))]
+    fn claim<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<f64>,
+    ) -> PyResult<Option<(Py<Claim>, Bound<'py, PyAny>)>> {
+        let timeout = seconds(timeout)?;
+        let job = loop {
+            match wait_for(py, "frame", timeout, |patience| self.step(patience))? {
+                Step::Frame(job) if job.is_poison() => self.pass_on(py, job, timeout)?,
+                Step::Frame(job) => break job,
+                Step::Over => return Ok(None),
+            }
+        };
+        let mut place = self.place(py);
+        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
+        let record = *job.record();
+        let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
+        let array = place.input.lend(py, place.rings.input(), job.slot(), &shape, false)?;
+        let claim = Claim::new(py, job.seq(), record, job.is_redelivered(), job.meta())?;
+        place.held = Some((job, claim.clone_ref(py)));
+        Ok(Some((claim, array)))
+    }
+
+    /// Room for the output of the frame in hand, as an array of the same shape.
+    #[pyo3(signature = (timeout=None))]
+    fn acquire<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        self.reserve(py, seconds(timeout)?)?;
+        let mut place = self.place(py);
+        let Place { output, grant: Some(grant), held: Some((job, _)), rings, .. } =
+            place.as_mut().ok_or_else(nothing_in_hand)?
+        else {
+            return Err(nothing_in_hand());
+        };
+        let record = job.record();
+        let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
+        output.lend(py, rings.output(), grant.slot(), &shape, true)
+    }
+
+    /// Publishes the output, and then releases the frame. `meta` travels with the output; without
+    /// it, the frame's own metadata does.
+    #[pyo3(signature = (meta=None))]
+    fn publish(&self, py: Python<'_>, meta: Option<&[u8]>) -> PyResult<()> {
+        let mut place = self.place(py);
+        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
+        let (Some(grant), Some((job, _))) = (&mut place.grant, &place.held) else {
+            return Err(nothing_in_hand());
+        };
+        let meta = meta.unwrap_or(job.meta());
+        let capacity = grant.meta_mut().len();
+        let Some(room) = grant.meta_mut().get_mut(..meta.len()) else {
+            let (ring, bytes) = (place.rings.output().name(), meta.len());
+            return Err(PyValueError::new_err(format!(
+                "ring '{ring}' carries {capacity} bytes of metadata a frame, not {bytes}"
+            )));
+        };
+        room.copy_from_slice(meta);
+        let record = Record { meta_bytes: meta.len(), ..*job.record() };
+        let (job, grant) = place.let_go()?;
+        let grant = grant.ok_or_else(nothing_in_hand)?;
+        place.rings.publish(job, grant, record).map(|_| ()).map_err(raise)
+    }
+
+    /// Publishes the frame in hand as it is.
+    #[pyo3(signature = (timeout=None))]
+    fn forward(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        self.reserve(py, seconds(timeout)?)?;
+        let mut place = self.place(py);
+        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
+        let (job, grant) = place.let_go()?;
+        let grant = grant.ok_or_else(nothing_in_hand)?;
+        place.rings.forward(job, grant).map(|_| ()).map_err(raise)
+    }
+
+    /// Ends the claim on the frame in hand without an output: readers won't wait for one.
+    fn skip(&self, py: Python<'_>) -> PyResult<()> {
+        self.end_without_output(py, |rings, job| rings.skip(job))
+    }
+
+    /// Gives the frame in hand to another worker.
+    fn give_back(&self, py: Python<'_>) -> PyResult<()> {
+        self.end_without_output(py, |_, job| {
+            drop(job);
+            Ok(())
+        })
+    }
+
+    /// Gives the frame in hand to another worker, because it could not be processed here.
+    fn fail(&self, py: Python<'_>) -> PyResult<()> {
+        self.end_without_output(py, |rings, job| rings.fail(job))
+    }
+
+    /// Ends the waiting: `claim` returns None from now on. May be called from a signal handler.
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Leaves both rings; a frame in hand is given back.
+    fn close(&self, py: Python<'_>) {
+        self.stop();
+        drop(self.place(py).take());
+    }
+}
+
+impl Relay {
+    fn place(&self, py: Python<'_>) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, for code that runs without the interpreter's lock.
+    fn detached_place(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step(&self, patience: Duration) -> Result<Option<Step>, RingError> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Ok(Some(Step::Over));
+        }
+        let mut place = self.detached_place();
+        let Some(place) = place.as_mut() else {
+            match self.attach(patience)? {
+                Start::Attached(attached) => *place = Some(*attached),
+                Start::TooLate => return Ok(Some(Step::Over)),
+                Start::NotYet => {}
+            }
+            return Ok(None);
+        };
+        if place.rings.input().is_draining() {
+            return Ok(Some(Step::Over));
+        }
+        Ok(match place.rings.claim(patience)? {
+            Work::Frame(job) => Some(Step::Frame(job)),
+            Work::Ended => Some(Step::Over),
+            Work::TimedOut => None,
+        })
+    }
+
+    /// Joins both rings if the one to take from is there by now.
+    fn attach(&self, patience: Duration) -> Result<Start, RingError> {
+        let start = Instant::now();
+        let Some(from) = Ring::wait(&self.from, || start.elapsed() < patience)? else {
+            return Ok(Start::NotYet);
+        };
+        match Rings::attach(from, &self.to, &self.options) {
+            Ok(Some(rings)) => {
+                let (input, output) = (Views::default(), Views::default());
+                let place = Place { input, output, grant: None, held: None, rings };
+                Ok(Start::Attached(Box::new(place)))
+            }
+            Ok(None) => Ok(Start::TooLate),
+            Err(RingError::Shm(ShmError::NotFound(_))) => Ok(Start::NotYet),
+            // The users of an earlier stream have to finish first.
+            Err(RingError::Ended(_)) => {
+                std::thread::sleep(patience);
+                Ok(Start::NotYet)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes an output slot for the frame in hand, unless it has one.
+    fn reserve(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<()> {
+        let nothing = || RingError::BadConfig("no frame is in hand".to_owned());
+        let step = |patience| {
+            let mut place = self.detached_place();
+            let place = place.as_mut().ok_or_else(nothing)?;
+            if place.grant.is_none() {
+                let (job, _) = place.held.as_ref().ok_or_else(nothing)?;
+                place.grant = place.rings.acquire(job, patience)?;
+            }
+            Ok(place.grant.is_some().then_some(()))
+        };
+        wait_for(py, "free slot", timeout, step)
+    }
+
+    /// Publishes a frame that kills its workers, without letting anybody see it.
+    fn pass_on(&self, py: Python<'_>, job: Job, timeout: Option<Duration>) -> PyResult<()> {
+        let output = wait_for(py, "free slot", timeout, |patience| {
+            let mut place = self.detached_place();
+            let place = place.as_mut().expect("the job came from there");
+            place.rings.acquire(&job, patience)
+        })?;
+        let mut place = self.place(py);
+        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
+        place.rings.forward(job, output).map(|_| ()).map_err(raise)
+    }
+
+    fn end_without_output(
+        &self,
+        py: Python<'_>,
+        end: impl FnOnce(&mut Rings, Job) -> Result<(), RingError>,
+    ) -> PyResult<()> {
+        let mut place = self.place(py);
+        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
+        let (job, grant) = place.let_go()?;
+        drop(grant);
+        end(&mut place.rings, job).map_err(raise)
+    }
+}
+
+impl Place {
+    /// Takes the arrays' memory back, and then what is in hand.
+    fn let_go(&mut self) -> PyResult<(Job, Option<WriteGrant>)> {
+        let (_, claim) = self.held.as_ref().ok_or_else(nothing_in_hand)?;
+        claim.get().end();
+        self.input.take_back().map_err(raise)?;
+        self.output.take_back().map_err(raise)?;
+        let (job, _) = self.held.take().ok_or_else(nothing_in_hand)?;
+        Ok((job, self.grant.take()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.held.is_some() && self.let_go().is_err() {
+            // Somebody may still look at the slots: they must stay held until this process ends.
+            std::mem::forget((self.held.take(), self.grant.take()));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The source of a ring: frames that come from Python.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use framelane_frame::{FrameRate, Geometry, PixelFormat};
+use framelane_ring::{
+    Descriptor, Policy, Record, RingConfig, SegmentName, Source, VideoTrack, WriteGrant,
+    monotonic_ns,
+};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+
+use crate::claim::Claim;
+use crate::error::{nothing_in_hand, raise};
+use crate::patience::{seconds, wait_for};
+use crate::pixels::{Views, shape_of};
+
+/// Room for metadata in each slot, as the puller has it.
+const META_CAPACITY: usize = 4096;
+
+/// Numbers and publishes frames.
+#[pyclass(frozen, module = "framelane._native")]
+pub(crate) struct Writer {
+    geometry: Geometry,
+    place: Mutex<Option<Place>>,
+}
+
+/// A place in the ring, and what is in hand there.
+struct Place {
+    views: Views,
+    held: Option<(WriteGrant, Py<Claim>)>,
+    source: Source,
+}
+
+#[pymethods]
+impl Writer {
+    #[new]
+    #[pyo3(signature = (ring, width, height, pix_fmt, slots, on_full, fps=None))]
+    fn new(
+        ring: &str,
+        width: u32,
+        height: u32,
+        pix_fmt: &str,
+        slots: u32,
+        on_full: &str,
+        fps: Option<(u32, u32)>,
+    ) -> PyResult<Self> {
+        let bad = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
+        let format: PixelFormat = pix_fmt.parse().map_err(|error| bad(&error))?;
+        let geometry = Geometry::new(width, height, format).map_err(|error| bad(&error))?;
+        let policy: Policy = on_full.parse().map_err(raise)?;
+        let name = SegmentName::new(ring).map_err(|error| raise(error.into()))?;
+        let payload_capacity = geometry.payload_bytes();
+        let config = RingConfig { slots, payload_capacity, meta_capacity: META_CAPACITY, policy };
+        let source = Source::attach(&name, &config).map_err(raise)?;
+        let frame_rate =
+            fps.and_then(|(numerator, denominator)| FrameRate::new(numerator, denominator));
+        let (colour, _) = framelane_frame::Colour::default().or_guess(height);
+        let descriptor = Descriptor {
+            source: format!("python process {}", std::process::id()),
+            live: policy == Policy::DropOldest,
+            video: Some(VideoTrack { geometry, frame_rate, colour }),
+            audio: None,
+        };
+        source.ring().set_descriptor(&descriptor).map_err(raise)?;
+        let place = Place { source, held: None, views: Views::default() };
+        Ok(Self { geometry, place: Mutex::new(Some(place)) })
+    }
+
+    /// Room for the next frame, as an array, and the claim on it.
+    #[pyo3(signature = (timeout=None))]
+    fn acquire<'py>(
+        &self,
+        py: Python<'py>,
+        timeout: Option<f64>,
+    ) -> PyResult<(Py<Claim>, Bound<'py, PyAny>)> {
+        let grant = wait_for(py, "free slot", seconds(timeout)?, |patience| {
+            match self.detached_place().as_mut() {
+                Some(place) => place.source.acquire(patience),
+                None => Ok(None),
+            }
+        })?;
+        let mut place = self.place(py);
+        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
+        let shape = shape_of(Some(&self.geometry), self.geometry.payload_bytes());
+        let array = place.views.lend(py, place.source.ring(), grant.slot(), &shape, true)?;
+        let record = Record::of_picture(self.geometry, 0);
+        let claim = Claim::new(py, grant.seq(), record, false, &[])?;
+        place.held = Some((grant, claim.clone_ref(py)));
+        Ok((claim, array))
+    }
+
+    /// Publishes the frame in hand, and tells its seq.
+    #[pyo3(signature = (pts_ns, meta=None))]
+    fn publish(&self, py: Python<'_>, pts_ns: i64, meta: Option<&[u8]>) -> PyResult<u64> {
+        let mut place = self.place(py);
+        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
+        let (grant, _) = place.held.as_mut().ok_or_else(nothing_in_hand)?;
+        let meta = meta.unwrap_or_default();
+        let Some(room) = grant.meta_mut().get_mut(..meta.len()) else {
+            return Err(PyValueError::new_err(format!(
+                "{META_CAPACITY} bytes of metadata travel with a frame, not {}",
+                meta.len()
+            )));
+        };
+        room.copy_from_slice(meta);
+        let grant = place.let_go()?;
+        let record = Record {
+            received_ns: monotonic_ns(),
+            epoch: place.source.ring().epoch(),
+            meta_bytes: meta.len(),
+            ..Record::of_picture(self.geometry, pts_ns)
+        };
+        grant.commit(record).map(framelane_ring::Seq::number).map_err(raise)
+    }
+
+    /// Gives up the frame in hand: nothing is published.
+    fn abort(&self, py: Python<'_>) -> PyResult<()> {
+        let mut place = self.place(py);
+        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
+        place.let_go().map(drop)
+    }
+
+    /// Ends the stream if `end` says so, and leaves the ring.
+    fn close(&self, py: Python<'_>, end: bool) {
+        if let Some(place) = self.place(py).take()
+            && end
+        {
+            place.source.end();
+        }
+    }
+}
+
+impl Writer {
+    fn place(&self, py: Python<'_>) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, for code that runs without the interpreter's lock.
+    fn detached_place(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Takes the array's memory back, and then the slot.
+    fn let_go(&mut self) -> PyResult<WriteGrant> {
+        let (_, claim) = self.held.as_ref().ok_or_else(nothing_in_hand)?;
+        claim.get().end();
+        self.views.take_back().map_err(raise)?;
+        self.held.take().map(|(grant, _)| grant).ok_or_else(nothing_in_hand)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.held.is_some() && self.let_go().is_err() {
+            // Somebody may still write to the slot: it must stay held until this process ends.
+            std::mem::forget(self.held.take());
+        }
+    }
+}

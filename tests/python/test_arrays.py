@@ -1,0 +1,191 @@
+"""Arrays: views without a copy while the claim lasts, and nobody else's pixels afterwards."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+import pickle
+
+import numpy as np
+import pytest
+from conftest import feed, picture
+
+import framelane as fl
+
+
+@pytest.fixture
+def one_frame(background, namespace):
+    """A frame in hand, and the source that gives the next one."""
+    feeder = background(lambda: feed("cam", 3))
+    with fl.Source("cam", timeout=30) as source:
+        yield next(source), source
+    for _ in fl.Source("cam", timeout=30):
+        pass
+    feeder.join()
+
+
+def test_a_frame_is_a_read_only_view_with_what_travels_beside_it(one_frame):
+    frame, _ = one_frame
+    assert isinstance(frame, np.ndarray) and frame.dtype == np.uint8
+    assert np.array_equal(frame, picture(0))
+    assert (frame.seq, frame.pts, frame.epoch, frame.pix_fmt) == (0, 0.0, 0, "rgb24")
+    assert (frame.width, frame.height, frame.meta) == (64, 48, b"")
+    assert 0 <= frame.age < 60
+    with pytest.raises(ValueError, match="read-only"):
+        frame[0] = 1
+    with pytest.raises(ValueError):
+        frame.flags.writeable = True
+
+
+USES = {
+    "index": lambda a: a[0, 0],
+    "slice": lambda a: a[1:3],
+    "array": lambda a: a.array,
+    "ufunc": lambda a: a + 1,
+    "reduce": lambda a: a.sum(),
+    "function": lambda a: np.mean(a),
+    "nested": lambda a: np.concatenate([a, a]),
+    "copy": lambda a: a.copy(),
+    "astype": lambda a: a.astype(float),
+    "bytes": lambda a: a.tobytes(),
+    "list": lambda a: a.tolist(),
+    "iterate": lambda a: next(iter(a)),
+    "compare": lambda a: a == 0,
+    "interface": lambda a: a.__array_interface__,
+    "dlpack": lambda a: a.__dlpack__(),
+    "pickle": lambda a: pickle.dumps(a),
+    "a view of it": lambda a: a.T[0],
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
+def test_a_frame_whose_claim_has_ended_raises(one_frame, use):
+    frame, source = one_frame
+    crop = frame[4:8]
+    next(source)
+    with pytest.raises(fl.ClaimEnded, match="frame 0 has ended"):
+        use(frame)
+    with pytest.raises(fl.ClaimEnded):
+        crop[0]
+    assert frame.seq == 0, "what travelled beside it stays known"
+    assert "frame 0 has ended" in repr(frame)
+
+
+def test_what_took_the_address_sees_zeroes_and_nobody_elses_pixels(one_frame):
+    frame, source = one_frame
+    plain, view, crop = np.asarray(frame), memoryview(frame), frame[2:].view(np.ndarray)
+    assert plain.any() and crop.any()
+    following = next(source)
+    assert not plain.any() and not crop.any() and not any(view.tobytes())
+    assert np.array_equal(following, picture(1))
+
+
+def test_an_output_that_was_published_can_not_be_spoiled(background):
+    feeder = background(lambda: feed("cam.in", 3))
+    end = background(lambda: [np.array(f) for f in fl.Source("cam.out", timeout=30)])
+    kept = []
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        for frame, out in worker:
+            out[:] = frame
+            kept.append(out.view(np.ndarray))
+            for old in kept[:-1]:
+                old[:] = 255
+    feeder.join()
+    assert all(np.array_equal(f, picture(seq)) for seq, f in enumerate(end.join()))
+
+
+def test_copies_are_plain_and_stay(one_frame):
+    frame, source = one_frame
+    copies = [np.array(frame), frame.copy(), frame + 0, pickle.loads(pickle.dumps(frame))]
+    next(source)
+    assert all(np.array_equal(copy, picture(0)) for copy in copies)
+
+
+def test_views_keep_the_memory_mapped_when_the_ring_is_gone(background):
+    feeder = background(lambda: feed("cam", 2))
+    source = fl.Source("cam", timeout=30)
+    kept = [np.asarray(frame) for frame in source]
+    source.close()
+    del source
+    feeder.join()
+    assert [array.any() for array in kept] == [False, False]
+
+
+def test_frames_of_1080p_are_views_of_the_segment_and_cost_no_memory(background, namespace):
+    shape = (1080, 1920, 3)
+    feeder = background(lambda: feed("cam", 60, shape))
+    resident = []
+    for frame in fl.Source("cam", timeout=30):
+        address = frame.__array_interface__["data"][0]
+        assert mapping_of(address).endswith(f"/dev/shm/{namespace}.cam")
+        resident.append(anonymous_bytes())
+        assert frame[-1, -1, -1] == picture(frame.seq, shape)[-1, -1, -1]
+    feeder.join()
+    assert len(resident) == 60
+    # The feeder in this process makes its pictures on the heap; what counts is that it is flat.
+    assert resident[-1] < max(resident[:20]) + np.prod(shape)
+
+
+def mapping_of(address: int) -> str:
+    for line in pathlib.Path("/proc/self/maps").read_text().splitlines():
+        start, end = (int(part, 16) for part in line.split()[0].split("-"))
+        if start <= address < end:
+            return line.split(maxsplit=5)[-1]
+    return "nothing"
+
+
+def anonymous_bytes() -> int:
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+@pytest.mark.parametrize(
+    ("like", "pix_fmt", "shape"),
+    [((48, 64, 3), None, (48, 64, 3)), ((48, 64), None, (48, 64)), ((5, 7, 3), "bgr24", (5, 7, 3))],
+)
+def test_shapes_follow_the_pixel_format(background, like, pix_fmt, shape):
+    def make():
+        with fl.Sink("cam", like=like, pix_fmt=pix_fmt) as sink, sink.frame() as out:
+            out[:] = 9
+
+    maker = background(make)
+    frames = [(frame.shape, frame.pix_fmt) for frame in fl.Source("cam", timeout=30)]
+    maker.join()
+    assert frames == [(shape, pix_fmt or ("rgb24" if len(like) == 3 else "gray"))]
+
+
+def test_opencv_and_pil_and_numpy_take_frames_without_a_copy(one_frame):
+    cv2 = pytest.importorskip("cv2")
+    image = pytest.importorskip("PIL.Image")
+    frame, source = one_frame
+    gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    assert gray.shape == (48, 64) and gray.any()
+    assert np.array_equal(np.asarray(image.fromarray(frame)), picture(0))
+    assert np.shares_memory(np.asarray(frame), np.asarray(frame))
+    next(source)
+    with pytest.raises(fl.ClaimEnded):
+        image.fromarray(frame)
+
+
+def test_opencv_draws_on_an_output_in_place(background):
+    cv2 = pytest.importorskip("cv2")
+    feeder = background(lambda: feed("cam.in", 2))
+    end = background(lambda: [np.array(f) for f in fl.Source("cam.out", timeout=30)])
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        for frame, out in worker:
+            out[:] = frame
+            cv2.rectangle(out, (2, 2), (20, 20), (255, 0, 0), 1)
+    feeder.join()
+    assert all(tuple(f[2, 5]) == (255, 0, 0) for f in end.join())
+
+
+def test_ufuncs_write_into_outputs(background):
+    feeder = background(lambda: feed("cam.in", 2))
+    end = background(lambda: [np.array(f) for f in fl.Source("cam.out", timeout=30)])
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        for number, (frame, out) in enumerate(itertools.islice(worker, 9)):
+            np.subtract(255, frame, out=out)
+            out += number
+    feeder.join()
+    for seq, out in enumerate(end.join()):
+        assert np.array_equal(out, 255 - picture(seq) + np.uint8(seq))

@@ -1,0 +1,133 @@
+"""Sources and sinks used apart: the order that loses nothing is the only one there is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import drain, feed, picture
+
+import framelane as fl
+
+
+def test_a_source_and_a_sink_make_a_worker(background):
+    feeder, end = background(lambda: feed("cam.in", 20)), background(lambda: drain("cam.out"))
+    with fl.Source("cam.in", group="yolo", timeout=30) as source:
+        sink = fl.Sink("cam.out", like=source)
+        for frame in source:
+            with sink.frame(seq=frame.seq, pts=frame.pts) as out:
+                out[:] = 255 - frame
+            with pytest.raises(fl.ClaimEnded):
+                frame[0]
+    feeder.join()
+    frames = end.join()
+    assert [seq for seq, _, _ in frames] == list(range(20))
+    assert all(np.array_equal(array, 255 - picture(seq)) for seq, _, array in frames)
+
+
+def test_an_output_can_not_come_after_its_input_was_released(background):
+    feeder, end = background(lambda: feed("cam.in", 3)), background(lambda: drain("cam.out"))
+    with fl.Source("cam.in", timeout=30) as source:
+        sink = fl.Sink("cam.out", like=source)
+        first = next(source).seq
+        second = next(source)
+        with pytest.raises(fl.FramelaneError, match="frame 0 is not in hand but 1"):
+            with sink.frame(seq=first):
+                pass
+        with pytest.raises(fl.FramelaneError, match="released before its output"):
+            with sink.frame(seq=second.seq):
+                source.release(second)
+        with pytest.raises(fl.FramelaneError, match="no frame is in hand"):
+            with sink.frame():
+                pass
+        for frame in source:
+            with sink.frame(seq=frame.seq) as out:
+                out[:] = frame
+    feeder.join()
+    assert [seq for seq, _, _ in end.join()] == [2]
+
+
+def test_a_sink_block_that_raises_publishes_nothing_and_keeps_the_frame(background):
+    feeder, end = background(lambda: feed("cam.in", 2)), background(lambda: drain("cam.out"))
+    with fl.Source("cam.in", timeout=30) as source:
+        sink = fl.Sink("cam.out", like=source)
+        frame = next(source)
+        with pytest.raises(RuntimeError, match="half-way"):
+            with sink.frame(seq=frame.seq) as out:
+                out[:] = 1
+                raise RuntimeError("half-way")
+        with sink.frame(seq=frame.seq) as out:
+            out[:] = frame
+        source.release(next(source))
+        with pytest.raises(StopIteration):
+            next(source)
+    feeder.join()
+    (seq, _, array), = end.join()
+    assert seq == 0 and np.array_equal(array, picture(0))
+
+
+def test_a_sink_is_made_before_the_first_frame_is_taken(background):
+    feeder = background(lambda: feed("cam.in", 1))
+    with fl.Source("cam.in", timeout=30) as source:
+        next(source)
+        with pytest.raises(fl.FramelaneError, match="make its one sink before"):
+            fl.Sink("cam.out", like=source)
+        assert list(source) == []
+    feeder.join()
+
+
+def test_a_sink_of_its_own_frames_aborts_and_ends(background):
+    end = background(lambda: drain("cam"))
+    with fl.Sink("cam", like=np.zeros((4, 6, 3))) as sink:
+        with pytest.raises(ValueError, match="numbers them itself"):
+            with sink.frame(seq=4):
+                pass
+        with pytest.raises(KeyError):
+            with sink.frame(pts=1.0) as out:
+                raise KeyError
+        with sink.frame(pts=1.0) as out:
+            out[:] = 5
+            with pytest.raises(fl.FramelaneError, match="still open"):
+                with sink.frame():
+                    pass
+        with pytest.raises(fl.ClaimEnded):
+            out[:] = 6
+    (seq, pts, array), = end.join()
+    assert (seq, pts, array.tolist()) == (0, 1.0, np.full((4, 6, 3), 5).tolist())
+
+
+def test_shapes_that_are_no_picture_are_refused():
+    for shape in [(4,), (4, 6, 4), (0, 6, 3), (4, 16385, 3)]:
+        with pytest.raises(ValueError):
+            fl.Sink("cam", like=shape)
+
+
+def test_groups_see_every_frame_and_members_share_them(background):
+    def seqs(group):
+        with fl.Source("cam", group=group, timeout=30) as source:
+            return [frame.seq for frame in source]
+
+    # The groups have to be there before the stream starts, or they miss its beginning.
+    with fl.Sink("cam", like=(48, 64, 3)) as sink:
+        readers = [background(lambda g=g: seqs(g)) for g in ("a", "a", "b")]
+        wait_for_groups("cam", members=3)
+        for seq in range(30):
+            with sink.frame() as out:
+                out[:] = picture(seq)
+    first, second, other = (reader.join() for reader in readers)
+    assert sorted(first + second) == other == list(range(30))
+
+
+def wait_for_groups(ring: str, members: int) -> None:
+    import json
+    import subprocess
+
+    from conftest import wait_until
+
+    from framelane._stages import find_program
+
+    def joined() -> bool:
+        command = [find_program("framelane"), "stat", ring, "--json"]
+        stat = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+        return sum(group["members"] for group in stat["groups"]) == members
+
+    wait_until(joined)

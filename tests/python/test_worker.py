@@ -1,0 +1,239 @@
+"""The worker loop: every way a frame can end, and nothing lost in any of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from conftest import drain, feed, frame_hashes, picture, wait_until
+
+import framelane as fl
+
+
+def test_every_frame_comes_out_processed_and_in_order(background):
+    feeder, end = background(lambda: feed("cam.in", 40)), background(lambda: drain("cam.out"))
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        for frame, out in worker:
+            out[:] = 255 - frame
+    feeder.join()
+    frames = end.join()
+    assert [(seq, pts) for seq, pts, _ in frames] == [(n, n / 25) for n in range(40)]
+    assert all(np.array_equal(array, 255 - picture(seq)) for seq, _, array in frames)
+
+
+def test_skip_forward_and_metadata(background):
+    feeder = background(lambda: feed("cam.in", 6))
+
+    def collect():
+        with fl.Source("cam.out", timeout=30) as source:
+            return [(f.seq, f.unprocessed, f.meta, int(f[0, 0, 0])) for f in source]
+
+    end = background(collect)
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        for frame, out in worker:
+            if frame.seq == 1:
+                worker.skip(frame)
+            elif frame.seq == 2:
+                worker.forward(frame)
+            else:
+                out[:] = 7
+                out.meta = b"boxes %d" % frame.seq
+    feeder.join()
+    expected = [(n, False, b"boxes %d" % n, 7) for n in (0, 3, 4, 5)]
+    expected.insert(1, (2, True, b"", int(picture(2)[0, 0, 0])))
+    assert end.join() == expected
+
+
+def test_metadata_that_does_not_fit_is_refused_with_numbers(background):
+    feeder, end = background(lambda: feed("cam.in", 1)), background(lambda: drain("cam.out"))
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        frame, out = next(worker)
+        out.meta = bytes(5000)
+        with pytest.raises(ValueError, match="4096 bytes of metadata a frame, not 5000"):
+            next(worker)
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        for frame, out in worker:
+            out[:] = frame
+    feeder.join()
+    assert len(end.join()) == 1
+
+
+@pytest.mark.parametrize("on_error", ["forward", "give-back"])
+def test_a_model_that_fails_loses_no_frame_and_the_loop_goes_on(background, caplog, on_error):
+    feeder, end = background(lambda: feed("cam.in", 8)), background(lambda: drain("cam.out"))
+    failures = []
+
+    def model(frame):
+        if frame.seq == 3:
+            failures.append(frame.seq)
+            raise RuntimeError("no idea what this is")
+        return 255 - frame
+
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        assert worker.run(model, on_error=on_error) == 7
+    feeder.join()
+    frames = end.join()
+    assert [seq for seq, _, _ in frames] == list(range(8))
+    assert np.array_equal(frames[3][2], picture(3)), "passed on as it is"
+    assert len(failures) == (1 if on_error == "forward" else 3)
+    assert "no idea what this is" in caplog.text and "test_worker.py" in caplog.text
+
+
+def test_a_model_may_raise_its_way_out_and_the_frame_stays(background):
+    feeder, end = background(lambda: feed("cam.in", 5)), background(lambda: drain("cam.out"))
+    with pytest.raises(ZeroDivisionError):
+        with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+            worker.run(lambda frame: 1 / 0, on_error="raise")
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        assert worker.run(lambda frame, out: np.copyto(out, frame)) == 5
+    feeder.join()
+    assert [seq for seq, _, _ in end.join()] == list(range(5))
+
+
+def test_breaking_out_of_the_loop_gives_the_frame_back(background):
+    feeder, end = background(lambda: feed("cam.in", 5)), background(lambda: drain("cam.out"))
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        for frame, _ in worker:
+            if frame.seq == 2:
+                break
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        seqs = [frame.seq for frame, _ in worker]
+    feeder.join()
+    assert seqs == [2, 3, 4]
+    assert [seq for seq, _, _ in end.join()] == list(range(5))
+
+
+def test_several_workers_in_threads_share_the_frames(background):
+    feeder, end = background(lambda: feed("cam.in", 60)), background(lambda: drain("cam.out"))
+    counts = []
+
+    def work():
+        with fl.Worker("cam.in", "cam.out", slots=5, timeout=30) as worker:
+            counts.append(worker.run(lambda frame: frame))
+
+    workers = [background(work) for _ in range(3)]
+    for worker in workers:
+        worker.join()
+    feeder.join()
+    # A group without order takes them as they come; each comes once.
+    assert sorted(seq for seq, _, _ in end.join()) == list(range(60))
+    assert sum(counts) == 60
+
+
+def test_waiting_ends_with_a_time_out_and_lets_other_threads_run(background):
+    worker = fl.Worker("cam.in", "cam.out", timeout=0.3)
+    ticks = 0
+    waiting = background(lambda: next(worker))
+    while waiting.error is None:
+        ticks += 1
+        time.sleep(0.001)
+    assert ticks > 20
+    with pytest.raises(TimeoutError, match="no frame within 0.3 s"):
+        waiting.join()
+    with fl.Sink("cam.in", like=(48, 64, 3)), pytest.raises(TimeoutError):
+        next(worker)
+    with worker:
+        assert list(worker) == []
+    assert drain("cam.out") == []
+
+
+def test_ctrl_c_interrupts_the_waiting():
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        with fl.Worker("cam.in", "cam.out") as worker:
+            next(worker)
+
+
+def test_stop_ends_the_loop_after_the_frame_in_hand(background):
+    feeder = background(lambda: feed("cam.in", 3))
+    end = background(lambda: drain("cam.out"))
+    seqs = []
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        for frame, out in worker:
+            out[:] = frame
+            seqs.append(frame.seq)
+            worker.stop()
+    assert seqs == [0]
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        assert worker.run(lambda frame: frame) == 2
+    feeder.join()
+    assert [seq for seq, _, _ in end.join()] == [0, 1, 2]
+
+
+KILLED = """
+import os, signal, sys
+import framelane as fl
+
+with fl.Worker("cam.in", "cam.out", slots=4) as worker:
+    for frame, out in worker:
+        if frame.seq == 5:
+            print("in the model", flush=True)
+            signal.pause()
+        out[:] = 255 - frame
+"""
+
+
+def test_a_worker_killed_in_its_model_loses_no_frame(background):
+    feeder, end = background(lambda: feed("cam.in", 12)), background(lambda: drain("cam.out"))
+    victim = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
+    assert victim.stdout.readline() == "in the model\n"
+    victim.kill()
+    victim.wait()
+    victim.stdout.close()
+    redelivered = []
+    with fl.Worker("cam.in", "cam.out", slots=4, timeout=30) as worker:
+        for frame, out in worker:
+            out[:] = 255 - frame
+            if frame.redelivered:
+                redelivered.append(frame.seq)
+    feeder.join()
+    frames = end.join()
+    assert [seq for seq, _, _ in frames] == list(range(12))
+    assert all(np.array_equal(array, 255 - picture(seq)) for seq, _, array in frames)
+    assert redelivered == [5]
+
+
+def test_bad_names_are_refused(monkeypatch):
+    for arguments in [("a/b", "c"), ("a", "a"), ("x" * 300, "c")]:
+        with pytest.raises(ValueError):
+            fl.Worker(*arguments)
+    with pytest.raises(ValueError, match="group"):
+        fl.Worker("a", "b", group="no spaces")
+
+
+def test_it_equals_the_rust_worker_bit_for_bit(clip, tmp_path):
+    outputs = {}
+    python = [sys.executable, "-c", PYTHON_INVERT]
+    rust = [program("worker"), "--from", "cam.in", "--to", "cam.out", "--op", "invert"]
+    for name, command in [("python", python), ("rust", rust)]:
+        outputs[name] = tmp_path / f"{name}.nut"
+        target = ["--output", str(outputs[name]), "--codec", "rawvideo"]
+        chain = [
+            subprocess.Popen([program("puller"), "--input", str(clip), "--ring", "cam.in"]),
+            subprocess.Popen(command),
+            subprocess.Popen([program("pusher"), "--ring", "cam.out", *target]),
+        ]
+        assert [process.wait(60) for process in chain] == [0, 0, 0]
+    hashes = frame_hashes(outputs["python"])
+    assert len(hashes) == 30 and hashes == frame_hashes(outputs["rust"])
+
+
+PYTHON_INVERT = """
+import framelane as fl
+
+with fl.Worker("cam.in", "cam.out") as worker:
+    for frame, out in worker:
+        out[:] = 255 - frame
+"""
+
+
+def program(name: str) -> str:
+    from framelane._stages import find_program
+
+    return find_program(name)
