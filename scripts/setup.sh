@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what is missing on Debian and Ubuntu; elsewhere says what is. Asks nothing.
 #
-# usage: scripts/setup.sh [build|test|demo|all]
+# usage: scripts/setup.sh [build|fuzz|test|demo|all]
 #
 #   build   a C compiler's linker (the Rust toolchain itself is expected)
-#   test    and ffmpeg, nginx with its RTMP module
-#   demo    and python3 with pip, which fetches the clip
+#   fuzz    build, and a C++ compiler
+#   test    build, and ffmpeg, nginx with its RTMP module
+#   demo    test, and python3 with pip, which fetches the clip
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -74,6 +75,7 @@ need_rust
 need cc gcc
 case $lane in
 build) ;;
+fuzz) need c++ g++ ;;
 test | demo | all)
     need ffmpeg ffmpeg
     need nginx nginx
@@ -82,7 +84,7 @@ test | demo | all)
 demo | all) need_pip ;;
 test) ;;
 *)
-    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
