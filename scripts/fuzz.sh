@@ -39,7 +39,7 @@ for target in "${targets[@]}"; do
     log=$folder/$target.log
     # A join may wait some seconds for what a broken peer never finishes, so 20 s are no hang.
     "$program" "$folder/$target" "tests/fuzz/corpus/$target" -max_total_time="$seconds" \
-        -timeout=20 -rss_limit_mb=2048 -max_len=8192 -artifact_prefix="$folder/$target-" \
+        -timeout=20 -rss_limit_mb=2048 -max_len=16384 -artifact_prefix="$folder/$target-" \
         -print_final_stats=1 >"$log" 2>&1 || failed+=("$target")
     grep -E '^(Done |INITED|stat::new_units_added)|ERROR|panicked|Test unit written' "$log" >&2 || true
 done

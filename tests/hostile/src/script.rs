@@ -155,18 +155,18 @@ impl Value {
             Self::Small(word) => word.into(),
             Self::Ones { but } => u64::MAX - u64::from(but),
             Self::Claim { writing, held, pending } => {
-                u64::from(writing) << 63 | 1 << (8 + held % 55) | u64::from(pending)
+                (u64::from(writing) << 63) | (1 << (8 + held % 55)) | u64::from(pending)
             }
             Self::Entry { role, group, pid } => {
-                u64::from(role) % 5 | u64::from(group) << 8 | u64::from(pid) << 32
+                (u64::from(role) % 5) | (u64::from(group) << 8) | (u64::from(pid) << 32)
             }
             Self::Journal { edge, groups, counter, slot } => {
-                u64::from(edge) % 6
-                    | u64::from(groups) << 8
-                    | u64::from(counter % 12) << 16
-                    | u64::from(slot) << 32
+                (u64::from(edge) % 6)
+                    | (u64::from(groups) << 8)
+                    | (u64::from(counter % 12) << 16)
+                    | (u64::from(slot) << 32)
             }
-            Self::Seq { lineage, number } => u64::from(lineage) << 48 | u64::from(number),
+            Self::Seq { lineage, number } => (u64::from(lineage) << 48) | u64::from(number),
         }
     }
 }
