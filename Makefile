@@ -1,7 +1,7 @@
 # Only names the lanes: what each does is in scripts/. `make help` lists them.
 
 # What the lanes take, as in `make up INPUT=rtmp://... OUTPUT=rtmp://... WORKERS=3`.
-export INPUT OUTPUT WORKERS STAGE WORKER OP RING DURATION MINUTES
+export INPUT OUTPUT WORKERS STAGE WORKER OP RING DURATION MINUTES FUZZ_SECONDS FUZZ_TARGET
 
 .DEFAULT_GOAL := help
 
@@ -32,6 +32,10 @@ demo: ## set up, send a real clip through an RTMP server and the stages [WORKER=
 .PHONY: soak
 soak: ## kill and stop processes at random, and account for every frame [MINUTES=10]
 	@scripts/soak.sh
+
+.PHONY: fuzz
+fuzz: ## write nonsense into pipes and segments, and look for panics [FUZZ_SECONDS=30] [FUZZ_TARGET=name]
+	@scripts/fuzz.sh
 
 .PHONY: up
 up: ## start the stages: INPUT=url OUTPUT=url [WORKERS=2] [OP=passthrough | WORKER=program] [RING=cam]

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what is missing on Debian and Ubuntu; elsewhere says what is. Asks nothing.
 #
-# usage: scripts/setup.sh [build|python|test|demo|all]
+# usage: scripts/setup.sh [build|python|fuzz|test|demo|all]
 #
 #   build   a C compiler's linker (the Rust toolchain itself is expected)
-#   python  and python3 with venv and pip
-#   test    and ffmpeg, nginx with its RTMP module
-#   demo    and python3 with pip, which fetches the clip
+#   python  build, and python3 with venv
+#   fuzz    build, and a C++ compiler
+#   test    python, and ffmpeg, nginx with its RTMP module
+#   demo    build, ffmpeg, nginx, and python3 with pip, which fetches the clip
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -84,6 +85,7 @@ need cc gcc
 case $lane in
 build) ;;
 python) need_venv ;;
+fuzz) need c++ g++ ;;
 test | demo | all)
     need ffmpeg ffmpeg
     need nginx nginx
@@ -93,7 +95,7 @@ test | all) need_venv ;;&
 demo | all) need_pip ;;
 test) ;;
 *)
-    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

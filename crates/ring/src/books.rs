@@ -14,6 +14,10 @@ use crate::layout::COUNTERS;
 use crate::ring::Ring;
 use crate::{RingError, Seq};
 
+/// How often a publish starts over because groups came or went: more than all participants
+/// together could need.
+const PUBLISH_TRIES: u32 = 10_000;
+
 /// What a group's counters count. The numbers are part of the layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counter {
@@ -195,18 +199,9 @@ impl Ring {
         seq: Seq,
         known: u8,
     ) -> Result<Option<u8>, RingError> {
-        let active_groups = &self.header().active_groups;
-        let groups = loop {
-            let active = active_groups.load(Ordering::Acquire);
-            let groups = u8::try_from(active & 0xff).expect("8 bits")
-                & !self.groups_that_came_too_late(known);
-            self.write_down(id, CountedEdge::Publish, groups, Counter::Published, slot, seq);
-            // SYNC POINT: who takes a group's bit anew waits until no journal has the bit. Either
-            // it sees this entry, or this look sees that the group has left.
-            fence(Ordering::SeqCst);
-            if active_groups.load(Ordering::Acquire) == active {
-                break groups;
-            }
+        let Some(groups) = self.write_down_publish(id, slot, seq, known) else {
+            self.settle_own(id, false);
+            return Err(self.corrupt("the active groups never stand still"));
         };
         failpoint("publish.journal");
         let done = self.swing(slot, |word| word.publish(id, groups))?.is_some();
@@ -218,6 +213,22 @@ impl Ring {
             failpoint("publish.next");
         }
         Ok(done.then_some(groups))
+    }
+
+    /// Writes down a publish to all active groups, and tells which those are; `None` when they
+    /// never stand still.
+    fn write_down_publish(&self, id: u8, slot: u32, seq: Seq, known: u8) -> Option<u8> {
+        let active = &self.header().active_groups;
+        let now = || u8::try_from(active.load(Ordering::Acquire) & 0xff).expect("8 bits are left");
+        (0..PUBLISH_TRIES).find_map(|_| {
+            let active = now();
+            let groups = active & !self.groups_that_came_too_late(known);
+            self.write_down(id, CountedEdge::Publish, groups, Counter::Published, slot, seq);
+            // SYNC POINT: who takes a group's bit anew waits until no journal has the bit. Either
+            // it sees this entry, or this look sees that the group has left.
+            fence(Ordering::SeqCst);
+            (now() == active).then_some(groups)
+        })
     }
 
     /// Takes a slot from the groups in `expected`, counting a drop for each of them.

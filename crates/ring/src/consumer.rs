@@ -176,6 +176,11 @@ impl Consumer {
         let hold = self.seat.hold()?;
         hold.starts_now();
         if ring.swing(slot, |word| word.claim(id, self.group))?.is_none() {
+            // This participant holds nothing now. A word that says otherwise can't be claimed, but
+            // would be found ready for ever.
+            if ring.word(slot).is_held_by(id) {
+                return Err(ring.corrupt(format!("slot {slot} names a holder that has it not")));
+            }
             return Ok(None);
         }
         failpoint("claim.edge");

@@ -21,6 +21,10 @@ use crate::{Policy, RingError, Seq, monotonic_ns};
 /// How many seqs that were passed over are remembered, to tell a late frame from a copy.
 const REMEMBERED: usize = 4096;
 
+/// How many frames and gaps are passed over in one call before it looks at the clock: a segment
+/// that lies may always have another one.
+const TURN_TRIES: u64 = 1000;
+
 /// What a wait for the next frame led to.
 #[derive(Debug)]
 pub enum Turn {
@@ -107,7 +111,10 @@ impl OrderedConsumer {
             return Err(RingError::StillHolding);
         }
         let start = Instant::now();
-        loop {
+        for tries in 0_u64.. {
+            if tries >= TURN_TRIES && start.elapsed() >= patience {
+                break;
+            }
             self.consumer.seat().look_around()?;
             // Read before anything is looked for: frames before the end may still be coming.
             let end = self.ring().end();
@@ -129,6 +136,7 @@ impl OrderedConsumer {
                 self.wait(left, cursor)?;
             }
         }
+        Ok(Turn::TimedOut)
     }
 
     fn look(&self, cursor: Seq) -> Ready {

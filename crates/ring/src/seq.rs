@@ -21,9 +21,14 @@ impl Seq {
     /// What stands in a record that holds no frame, and larger than every real one.
     pub(crate) const NONE: u64 = u64::MAX;
 
+    /// The last of all. A hostile peer can lead there; beyond it lies what means no frame, and a
+    /// cursor that was put there would begin again.
+    const LAST: u64 = Self::NONE - 1;
+
     /// The frame with a number (the lower 48 bits count) in a lineage.
     pub fn new(lineage: u16, number: u64) -> Self {
-        Self((u64::from(lineage) << NUMBER_BITS) | (number & NUMBER_MASK))
+        let raw = (u64::from(lineage) << NUMBER_BITS) | (number & NUMBER_MASK);
+        Self(raw.min(Self::LAST))
     }
 
     /// The value as it stands in shared memory; `None` when no frame is meant.
@@ -55,7 +60,7 @@ impl Seq {
     /// before this could reach the next lineage.
     #[must_use]
     pub(crate) fn advanced(self, by: u64) -> Self {
-        Self(self.0.saturating_add(by))
+        Self(self.0.saturating_add(by).min(Self::LAST))
     }
 }
 
@@ -75,5 +80,13 @@ mod tests {
         assert!(Seq::new(1, 1) > Seq::new(1, 0));
         assert_eq!((Seq::new(7, 9).lineage(), Seq::new(7, 9).next().number()), (7, 10));
         assert_eq!(Seq::from_raw(Seq::NONE), None);
+    }
+
+    #[test]
+    fn no_seq_is_the_mark_of_a_record_without_a_frame() {
+        for last in [Seq::new(u16::MAX, NUMBER_MASK), Seq::new(0, 0).advanced(u64::MAX)] {
+            assert_eq!(Seq::from_raw(last.raw()), Some(last));
+            assert_eq!(last.next(), last);
+        }
     }
 }

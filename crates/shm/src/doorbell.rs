@@ -153,7 +153,7 @@ fn ring(cells: &impl BellCells, cap: u32) {
     }
     // A token that doesn't fit is no loss: somebody is woken below, and who is woken looks even if
     // it finds no token.
-    change_tokens(cells, Ordering::Release, |tokens| (tokens < cap).then_some(tokens + 1));
+    change_tokens(cells, Ordering::Release, |tokens| (tokens < cap).then(|| tokens + 1));
     cells.wake(1);
 }
 
@@ -227,6 +227,15 @@ mod tests {
         }
         assert_eq!(bell(&segment).wait(3, Duration::ZERO, || false), Wake::TimedOut);
         assert_eq!(bell(&segment).waiters(), 0);
+    }
+
+    #[test]
+    fn a_number_of_tokens_that_nobody_could_have_rung_is_left_alone() {
+        let segment = Segment::heap(4096);
+        bell(&segment).waiters.store(1, Ordering::Relaxed);
+        bell(&segment).tokens.store(u32::MAX, Ordering::Relaxed);
+        bell(&segment).ring(8);
+        assert_eq!(bell(&segment).tokens.load(Ordering::Relaxed), u32::MAX);
     }
 
     #[test]

@@ -81,12 +81,13 @@ impl LockFile {
     /// when this description held it before.
     ///
     /// # Errors
-    /// [`ShmError::Os`] when the kernel refuses for another reason than the lock being held.
+    /// [`ShmError::Os`] when the kernel refuses for another reason than the lock being held, or a
+    /// heap segment doesn't have that byte.
     pub fn try_lock(&self, byte: u16) -> Result<bool, ShmError> {
         match &self.0 {
             Description::File { file, .. } => set_lock(file, byte, libc::F_WRLCK),
             Description::Heap { locks, number } => {
-                let owner = &locks[usize::from(byte)];
+                let owner = heap_lock(locks, byte)?;
                 Ok(match owner.compare_exchange(0, *number, Ordering::AcqRel, Ordering::Acquire) {
                     Ok(_) => true,
                     Err(holder) => holder == *number,
@@ -104,7 +105,7 @@ impl LockFile {
                 let _ = set_lock(file, byte, libc::F_UNLCK);
             }
             Description::Heap { locks, number } => {
-                let owner = &locks[usize::from(byte)];
+                let Ok(owner) = heap_lock(locks, byte) else { return };
                 let _ = owner.compare_exchange(*number, 0, Ordering::AcqRel, Ordering::Acquire);
             }
         }
@@ -113,7 +114,7 @@ impl LockFile {
     /// Whether another description holds the byte.
     ///
     /// # Errors
-    /// [`ShmError::Os`] when the kernel doesn't answer.
+    /// [`ShmError::Os`] when the kernel doesn't answer, or a heap segment doesn't have that byte.
     pub fn held_elsewhere(&self, byte: u16) -> Result<bool, ShmError> {
         match &self.0 {
             Description::File { file, .. } => {
@@ -123,7 +124,7 @@ impl LockFile {
                 Ok(i32::from(lock.l_type) != libc::F_UNLCK)
             }
             Description::Heap { locks, number } => {
-                let holder = locks[usize::from(byte)].load(Ordering::Acquire);
+                let holder = heap_lock(locks, byte)?.load(Ordering::Acquire);
                 Ok(holder != 0 && holder != *number)
             }
         }
@@ -163,6 +164,11 @@ impl Drop for LockFile {
             }
         }
     }
+}
+
+fn heap_lock(locks: &HeapLocks, byte: u16) -> Result<&AtomicU32, ShmError> {
+    let no_such_byte = || ShmError::os("locking a byte of the heap")(Errno::EINVAL.into());
+    locks.get(usize::from(byte)).ok_or_else(no_such_byte)
 }
 
 fn set_lock(file: &File, byte: u16, kind: i32) -> Result<bool, ShmError> {
@@ -208,6 +214,16 @@ mod tests {
     #[test]
     fn descriptions_exclude_each_other_on_the_heap() {
         exclude_each_other(&Segment::heap(4096));
+    }
+
+    #[test]
+    fn bytes_that_the_heap_does_not_have_are_errors() {
+        let segment = Segment::heap(4096);
+        let file = segment.lock_file().expect("a description");
+        assert!(file.try_lock(127).expect("the last one"));
+        assert!(file.try_lock(128).is_err());
+        assert!(file.held_elsewhere(u16::MAX).is_err());
+        file.unlock(128);
     }
 
     #[test]

@@ -5,13 +5,19 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use framelane_ring::{LAYOUT_VERSION, OrderedConsumer, Policy, Ring, RingError, Source};
+use framelane_ring::{
+    LAYOUT_VERSION, OrderedConsumer, Policy, Relay, RelayOptions, Ring, RingError, Source, Turn,
+};
 
 use crate::fresh::{LONG, Namespace, config, consumer, publish};
 
 /// Writes into a segment behind everybody's back.
 fn spoil(namespace: &Namespace, offset: u64, bytes: &[u8]) {
-    let path = format!("/dev/shm/{}", namespace.name("ring"));
+    spoil_ring(namespace, "ring", offset, bytes);
+}
+
+fn spoil_ring(namespace: &Namespace, ring: &str, offset: u64, bytes: &[u8]) {
+    let path = format!("/dev/shm/{}", namespace.name(ring));
     let file = OpenOptions::new().write(true).open(path).expect("the segment is there");
     file.write_all_at(bytes, offset).expect("written");
 }
@@ -65,6 +71,56 @@ fn segments_that_are_no_rings_are_refused() {
         std::fs::write(&path, vec![0xa5; bytes]).expect("written");
         assert!(Ring::open(&namespace.name("ring")).is_err(), "{bytes} bytes of nonsense");
     }
+}
+
+const FIRST_CLAIM_WORD: u64 = 181_248;
+const FEED_LINEAGE: u64 = 200;
+const NEXT: u64 = 64;
+
+/// The claim word of a frame that is pending for group 0, and held by `participant`.
+fn pending_and_held_by(participant: u64) -> [u8; 8] {
+    (1_u64 | (1 << (8 + participant))).to_le_bytes()
+}
+
+#[test]
+fn a_claim_that_its_holder_knows_nothing_of_is_an_error_and_no_endless_loop() {
+    let namespace = Namespace::new();
+    let mut source = made(&namespace);
+    let group = "pusher".parse().expect("a good name");
+    let ring = source.ring().reopen().expect("open");
+    let mut ordered = OrderedConsumer::join(ring, &group).expect("joined as participant 1");
+    for _ in 0..2 {
+        assert!(publish(&mut source, LONG));
+    }
+    let Turn::Frame(frame) = ordered.next(LONG).expect("a healthy ring") else {
+        panic!("a frame is there")
+    };
+    frame.done().expect("released");
+    // The cursor has passed the frame, so its turn is over: it would be dropped, but for the claim.
+    spoil(&namespace, FIRST_CLAIM_WORD, &pending_and_held_by(1));
+    let outcome = ordered.next(Duration::ZERO);
+    assert!(matches!(outcome, Err(RingError::Corrupt { .. })), "{outcome:?}");
+}
+
+#[test]
+fn a_feed_at_the_end_of_all_numbers_does_not_lead_a_cursor_in_circles() {
+    let namespace = Namespace::new();
+    let source = made(&namespace);
+    let options = RelayOptions {
+        group: "workers".parse().expect("a good name"),
+        slots: None,
+        payload_capacity: None,
+    };
+    let input = source.ring().reopen().expect("open");
+    let relay = Relay::attach(input, &namespace.name("out"), &options).expect("attached");
+    let relay = relay.expect("the stream has not ended");
+    let group = "pusher".parse().expect("a good name");
+    let output = relay.output().reopen().expect("open");
+    let mut ordered = OrderedConsumer::join(output, &group).expect("joined");
+    spoil_ring(&namespace, "out", FEED_LINEAGE, &0xffff_u64.to_le_bytes());
+    spoil(&namespace, NEXT, &0xffff_ffff_ffff_u64.to_le_bytes());
+    let outcome = ordered.next(Duration::ZERO).expect("no error");
+    assert!(matches!(outcome, Turn::TimedOut), "{outcome:?}");
 }
 
 #[test]
