@@ -144,21 +144,41 @@ pub(crate) enum Swing {
 
 /// The claim word of a slot, or a stand-in for it in a model checker.
 pub(crate) trait ClaimCell {
+    fn load_word(&self, order: Ordering) -> u64;
+    fn exchange_word(
+        &self,
+        before: u64,
+        after: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64>;
+
     /// Reads the word; sees what was done before the edge that led to it.
-    fn look(&self) -> Word;
+    fn look(&self) -> Word {
+        Word(self.load_word(Ordering::Acquire))
+    }
+
     /// Goes from `before` to `after` if the word is still `before`, else tells what it is now.
-    fn exchange(&self, before: Word, after: Word) -> Result<(), Word>;
+    fn exchange(&self, before: Word, after: Word) -> Result<(), Word> {
+        self.exchange_word(before.0, after.0, Ordering::AcqRel, Ordering::Acquire)
+            .map(|_| ())
+            .map_err(Word)
+    }
 }
 
 impl ClaimCell for AtomicU64 {
-    fn look(&self) -> Word {
-        Word(self.load(Ordering::Acquire))
+    fn load_word(&self, order: Ordering) -> u64 {
+        self.load(order)
     }
 
-    fn exchange(&self, before: Word, after: Word) -> Result<(), Word> {
-        self.compare_exchange(before.0, after.0, Ordering::AcqRel, Ordering::Acquire)
-            .map(|_| ())
-            .map_err(Word)
+    fn exchange_word(
+        &self,
+        before: u64,
+        after: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64> {
+        self.compare_exchange(before, after, success, failure)
     }
 }
 
@@ -174,6 +194,9 @@ pub(crate) fn swing(cell: &impl ClaimCell, edge: impl Fn(Word) -> Option<Word>) 
     }
     Swing::Contended
 }
+
+#[cfg(test)]
+mod models;
 
 #[cfg(test)]
 mod tests {

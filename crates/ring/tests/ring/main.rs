@@ -5,4 +5,5 @@ mod fresh;
 mod groups;
 mod hostile;
 mod lossless;
+mod reference;
 mod relay;
