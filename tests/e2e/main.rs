@@ -11,6 +11,8 @@ mod crash;
 #[cfg(test)]
 mod descriptors;
 #[cfg(test)]
+mod exec;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod live;

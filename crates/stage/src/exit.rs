@@ -33,11 +33,13 @@ pub enum ExitStatus {
     Taken,
     /// 9: a check has found something wrong.
     Unhealthy,
+    /// 10: the program that processes the frames has failed.
+    Program,
 }
 
 impl ExitStatus {
     /// All of them, by number.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -48,6 +50,7 @@ impl ExitStatus {
         Self::SharedMemory,
         Self::Taken,
         Self::Unhealthy,
+        Self::Program,
     ];
 
     /// The number that the process ends with.
@@ -63,6 +66,7 @@ impl ExitStatus {
             Self::SharedMemory => 7,
             Self::Taken => 8,
             Self::Unhealthy => 9,
+            Self::Program => 10,
         }
     }
 
@@ -79,6 +83,7 @@ impl ExitStatus {
             Self::SharedMemory => "not enough shared memory",
             Self::Taken => "the part of this process is taken by another one",
             Self::Unhealthy => "a check has found something wrong",
+            Self::Program => "the program that processes the frames has failed",
         }
     }
 }

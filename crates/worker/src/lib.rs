@@ -17,7 +17,9 @@
 #![forbid(unsafe_code)]
 
 mod operation;
+mod program;
 mod run;
 
 pub use operation::Operation;
-pub use run::{Options, Summary, run};
+pub use program::{Framing, Program, ProgramError};
+pub use run::{Options, Summary, WorkError, run, try_run};

@@ -3,17 +3,18 @@
 
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Parser;
-use framelane_ring::{GroupName, RelayOptions, SegmentName};
+use framelane_ring::{GroupName, Job, RelayOptions, SegmentName};
 use framelane_stage::{
     ExitStatus, Failure, LogOptions, Shutdown, main_with, parse_duration, parse_group, parse_ring,
     parse_slots,
 };
-use framelane_worker::{Operation, Options, run};
+use framelane_worker::{Framing, Operation, Options, Program, ProgramError, WorkError, try_run};
 
 /// Take frames from one ring, process them, and publish them to another. Run as many workers as
 /// you need: each frame goes to one of them, and order is restored behind them.
@@ -32,6 +33,15 @@ struct Arguments {
     /// What to do with a frame.
     #[arg(long, env = "FRAMELANE_OP", default_value = "passthrough", value_enum)]
     op: Operation,
+    /// Let a program process the frames: it reads each on stdin and writes it on stdout.
+    #[arg(long, requires = "command")]
+    exec: bool,
+    /// How frames follow each other on the program's stdin and stdout.
+    #[arg(long, env = "FRAMELANE_FRAMING", default_value = "raw", value_enum)]
+    framing: Framing,
+    /// The program and its arguments, after `--exec --`.
+    #[arg(last = true, value_name = "COMMAND", requires = "exec")]
+    command: Vec<OsString>,
     /// Wait this long for each frame, as a model would that computes elsewhere.
     #[arg(long, env = "FRAMELANE_DELAY", default_value = "0s", value_parser = parse_duration)]
     delay: Duration,
@@ -50,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 fn work(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { from, to, group, op, delay, slots, .. } = arguments;
+    let Arguments { from, to, group, op, exec, framing, command, delay, slots, .. } = arguments;
     if from == to {
         let source = anyhow!("--from and --to name the same ring '{}'", from.ring());
         return Err(Failure::new(ExitStatus::Usage, source));
@@ -58,17 +68,24 @@ fn work(arguments: Arguments) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals().context("taking over signals")?;
     let relay = RelayOptions { group, slots, payload_capacity: None };
     let options = Options { from, to, relay };
-    let summary = run(
-        &options,
-        || shutdown.requested(),
-        |frame, out| {
-            match &frame.record().geometry {
-                Some(geometry) => op.apply(geometry, frame.bytes(), out),
-                None => out.copy_from_slice(frame.bytes()),
-            }
-            shutdown.sleep(delay);
-        },
-    )?;
+    let mut program = exec.then(|| {
+        let shutdown = shutdown.clone();
+        Program::new(command, framing, move || shutdown.requested())
+    });
+    let process = |frame: &Job, out: &mut [u8]| {
+        match (&mut program, &frame.record().geometry) {
+            (Some(program), _) => program.process(frame, out)?,
+            (None, Some(geometry)) => op.apply(geometry, frame.bytes(), out),
+            (None, None) => out.copy_from_slice(frame.bytes()),
+        }
+        shutdown.sleep(delay);
+        Ok::<_, ProgramError>(())
+    };
+    let summary =
+        try_run(&options, || shutdown.requested(), process).map_err(|error| match error {
+            WorkError::Ring(error) => Failure::from(error),
+            error @ WorkError::Model { .. } => Failure::new(ExitStatus::Program, error),
+        })?;
     let (processed, forwarded) = (summary.processed, summary.forwarded);
     tracing::info!(processed, forwarded, ended = summary.ended, "done");
     Ok(())

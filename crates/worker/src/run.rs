@@ -1,6 +1,7 @@
 //! The loop of a worker. It keeps the one order that loses nothing: claim, process, publish, and
 //! only then release. A frame that is in hand when the worker is asked to stop is finished.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use framelane_ring::{
@@ -47,6 +48,23 @@ pub struct Summary {
     pub ended: bool,
 }
 
+/// Why a worker ended that was not asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError<E> {
+    /// The rings can't be joined or used.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// The model has failed on a frame, which is given to another worker. One on which every
+    /// worker fails is passed on unprocessed, or dropped on a drop-oldest ring.
+    #[error("processing frame {seq} failed")]
+    Model {
+        /// The frame's number.
+        seq: u64,
+        /// What the model said.
+        source: E,
+    },
+}
+
 /// Processes frames until the stream ends or `stop` says so. `process` gets each frame and a
 /// buffer of the same size for its output.
 ///
@@ -57,6 +75,25 @@ pub fn run(
     stop: impl Fn() -> bool,
     mut process: impl FnMut(&Job, &mut [u8]),
 ) -> Result<Summary, RingError> {
+    let infallible = |job: &Job, out: &mut [u8]| -> Result<(), Infallible> {
+        process(job, out);
+        Ok(())
+    };
+    try_run(options, stop, infallible).map_err(|error| match error {
+        WorkError::Ring(error) => error,
+        WorkError::Model { source, .. } => match source {},
+    })
+}
+
+/// [`run`] for a model that can fail.
+///
+/// # Errors
+/// [`WorkError::Model`] with what the model said; otherwise as [`run`].
+pub fn try_run<E>(
+    options: &Options,
+    stop: impl Fn() -> bool,
+    mut process: impl FnMut(&Job, &mut [u8]) -> Result<(), E>,
+) -> Result<Summary, WorkError<E>> {
     let mut summary = Summary::default();
     let mut relay = match attach(options, &stop)? {
         Start::Attached(relay) => relay,
@@ -81,7 +118,17 @@ pub fn run(
             summary.forwarded += 1;
         } else {
             let record = Record { meta_bytes: 0, ..*job.record() };
-            process(&job, &mut output.bytes_mut()[..record.payload_bytes]);
+            let out = &mut output.bytes_mut()[..record.payload_bytes];
+            if let Err(source) = process(&job, out) {
+                if stop() {
+                    // Interrupted: another worker gets the frame, and nobody is to blame.
+                    break;
+                }
+                let seq = job.seq().number();
+                drop(output);
+                relay.fail(job)?;
+                return Err(WorkError::Model { seq, source });
+            }
             relay.publish(job, output, record)?;
             summary.processed += 1;
         }

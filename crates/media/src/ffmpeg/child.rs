@@ -87,6 +87,7 @@ fn enlarge(pipe: impl AsFd) {
 pub struct ChildCommand {
     program: PathBuf,
     args: Vec<OsString>,
+    variables: Vec<(String, String)>,
     stdin: bool,
     stdout: bool,
     pipe: Option<OutputPipe>,
@@ -106,6 +107,7 @@ impl ChildCommand {
         Self {
             program: program.as_ref().to_owned(),
             args: Vec::new(),
+            variables: Vec::new(),
             stdin: false,
             stdout: false,
             pipe: None,
@@ -118,6 +120,13 @@ impl ChildCommand {
     #[must_use]
     pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Adds variables to the child's environment.
+    #[must_use]
+    pub fn variables(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.variables.extend(variables);
         self
     }
 
@@ -168,10 +177,10 @@ impl ChildCommand {
     /// [`ChildError`].
     pub fn spawn(self) -> Result<Child, ChildError> {
         let command_line = self.command_line();
-        let Self { program, args, stdin, stdout, pipe, secrets, hook } = self;
+        let Self { program, args, variables, stdin, stdout, pipe, secrets, hook } = self;
         let wanted = |piped: bool| if piped { Stdio::piped() } else { Stdio::null() };
         let mut command = Command::new(&program);
-        command.args(args);
+        command.args(args).envs(variables);
         command.stdin(wanted(stdin)).stdout(wanted(stdout)).stderr(Stdio::piped());
         let (reader, writer) = pipe.map(|pipe| (pipe.reader, pipe.writer)).unzip();
         tracing::debug!(command = %command_line, "starting");
