@@ -8,11 +8,12 @@ mod books;
 mod cleaner;
 mod consumer;
 mod source;
-#[cfg(test)]
+mod state;
 mod tests;
 
-use self::books::{Entry, Line};
+use self::books::Line;
 use self::cleaner::Clean;
+use self::state::{At, Fate, Process, Role, Slot, State, Steps};
 use super::explorer::{Model, Step};
 use crate::claim::Word;
 
@@ -22,8 +23,6 @@ const FRAMES: usize = 3;
 const SEATS: u8 = 4;
 const SOURCE: usize = 0;
 const REAPER: usize = 3;
-const NAMES: [&str; 4] = ["source", "consumer A", "consumer B", "reaper"];
-
 /// No seq, no seat, no process.
 const NONE: u8 = u8::MAX;
 
@@ -65,167 +64,6 @@ struct OneRing {
     /// Whether consumers that died are started again; a source always is.
     restart: bool,
     weak: Weak,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Role {
-    Source,
-    Member(u8),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Slot {
-    word: Word,
-    seq: u8,
-    /// The two halves of the payload: each holds the seq of the frame it belongs to.
-    halves: [u8; 2],
-}
-
-/// What became of a frame in a group. Known to the checker, not to the ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Fate {
-    Unborn,
-    Published,
-    Delivered,
-    Dropped,
-}
-
-/// Where a process is: what it does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum At {
-    /// Not started, or dead.
-    Away,
-    Left,
-    Enters,
-    Cleans {
-        seat: u8,
-        next: Clean,
-    },
-    /// The source looks for its first seq.
-    Numbers {
-        slot: u8,
-        first: u8,
-    },
-    StoresFirst,
-    Acquires,
-    Writes {
-        slot: u8,
-        seq: u8,
-        half: u8,
-    },
-    WritesRecord {
-        slot: u8,
-        seq: u8,
-    },
-    WritesDown {
-        slot: u8,
-        seq: u8,
-    },
-    StoresNext {
-        seq: u8,
-    },
-    /// Whoever is at a counted edge.
-    Swings(Entry),
-    Copies(Entry),
-    Closes(Entry, bool),
-    /// A consumer that looks for a frame; also the reaper that looks for the dead.
-    Looks,
-    Reads {
-        slot: u8,
-        half: u8,
-    },
-    /// A consumer that looks whether its group is done.
-    Asks {
-        slot: u8,
-    },
-    AsksHolders {
-        slot: u8,
-        word: Word,
-    },
-    AsksAgain {
-        slot: u8,
-        word: Word,
-    },
-    AsksEnd,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Process {
-    at: At,
-    seat: u8,
-    /// Where a source began.
-    first: u8,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct State {
-    slots: [Slot; SLOTS as usize],
-    next: u8,
-    end: u8,
-    lines: [Line; SEATS as usize],
-    /// Which process has the lock of a seat.
-    locks: [u8; SEATS as usize],
-    processes: [Process; 4],
-    deaths: u8,
-    fates: [[Fate; FRAMES]; GROUPS],
-    wrong: Option<&'static str>,
-}
-
-/// Collects what a process can do next.
-struct Steps<'a> {
-    state: &'a State,
-    process: usize,
-    found: &'a mut Vec<(Step, State)>,
-}
-
-impl Steps<'_> {
-    fn add(&mut self, what: &'static str, to: u8, change: impl FnOnce(&mut State)) {
-        let mut next = self.state.clone();
-        change(&mut next);
-        self.found.push((Step { who: NAMES[self.process], what, to }, next));
-    }
-
-    /// A step that leads the process to `at`.
-    fn go(&mut self, what: &'static str, to: u8, at: At, change: impl FnOnce(&mut State)) {
-        let process = self.process;
-        self.add(what, to, |state| {
-            state.processes[process].at = at;
-            change(state);
-        });
-    }
-
-    fn seat(&self) -> u8 {
-        self.state.processes[self.process].seat
-    }
-}
-
-impl State {
-    fn word(&self, slot: u8) -> Word {
-        self.slots[usize::from(slot)].word
-    }
-
-    fn set_word(&mut self, slot: u8, word: Word) {
-        self.slot(slot).word = word;
-        if word.is_free() {
-            // Nobody reads what lies in a free slot, but for the seq.
-            self.slot(slot).halves = [NONE; 2];
-        }
-    }
-
-    fn slot(&mut self, slot: u8) -> &mut Slot {
-        &mut self.slots[usize::from(slot)]
-    }
-
-    fn line(&mut self, seat: u8) -> &mut Line {
-        &mut self.lines[usize::from(seat)]
-    }
-
-    /// The kernel drops the locks of a process that is gone.
-    fn unlock_all(&mut self, process: usize) {
-        for lock in self.locks.iter_mut().filter(|lock| usize::from(**lock) == process) {
-            *lock = NONE;
-        }
-    }
 }
 
 impl OneRing {
