@@ -28,7 +28,7 @@ const PENDING: u64 = (1 << GROUPS) - 1;
 const TRIES: u32 = 10_000;
 
 /// The value of a claim word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Word(pub(crate) u64);
 
 impl Word {

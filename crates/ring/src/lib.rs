@@ -35,6 +35,8 @@ mod layout;
 mod observer;
 mod ordered;
 mod producer;
+#[cfg(test)]
+mod protocol;
 mod recovery;
 mod relay;
 mod ring;

@@ -131,7 +131,12 @@ impl Relay {
                     Some(grant) => return Ok(Work::Frame(Job { input: Some(grant), groups })),
                     None => continue,
                 },
-                Found::Ended => return Ok(Work::Ended),
+                Found::Ended => {
+                    // The end may have been stored since it was looked for above, and this worker
+                    // may be the last one to see it.
+                    self.copy_end();
+                    return Ok(Work::Ended);
+                }
                 Found::Beyond | Found::Nothing => {}
             }
             let left = patience.saturating_sub(start.elapsed());
