@@ -1,8 +1,8 @@
 //! The protocol, explored: small models of who does what to shared memory in which order, with a
 //! SIGKILL possible between any two steps.
 //!
-//! `tests/loom.rs` of the shm crate knows threads and memory orderings, but no SIGKILL. This knows
-//! SIGKILL, but no memory ordering: one step is one access that everybody sees at once. The claim
+//! The doorbell is explored by loom, which knows threads and memory orderings but no SIGKILL. This
+//! knows SIGKILL, but no memory ordering: one step is one access that everybody sees at once. The claim
 //! words are the real ones, and change along the real edges of [`crate::claim`]; a model only adds
 //! the order in which the rest of the crate does things. So a change of that order belongs here
 //! first.
