@@ -350,6 +350,20 @@ impl Ring {
         })
     }
 
+    /// Whether somebody else wrote down that it sweeps this slot. To who holds the tables lock, that
+    /// one is dead, and its books are not settled yet: the word has to stay as it is until then,
+    /// or the same frame would be counted twice.
+    pub(crate) fn is_sweep_unsettled(&self, id: u8, slot: u32, group: u8) -> bool {
+        (0..crate::claim::SEATS).filter(|&other| other != id).any(|other| {
+            let entry = Entry::unpack(self.line(other).journal_edge.load(Ordering::Acquire));
+            entry.is_some_and(|entry| {
+                entry.edge == CountedEdge::Sweep
+                    && entry.slot == slot
+                    && entry.groups & (1 << group) != 0
+            })
+        })
+    }
+
     /// The sums over all participants of one group's counters.
     pub(crate) fn counter_sums(&self, group: u8) -> [u64; COUNTERS] {
         let mut sums = [0_u64; COUNTERS];

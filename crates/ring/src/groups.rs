@@ -325,7 +325,10 @@ impl Ring {
     /// Clears the pending bits of an inactive group. The caller holds the tables lock.
     fn sweep_group(&self, id: u8, group: u8) -> Result<(), RingError> {
         for slot in 0..self.slots() {
-            if self.word(slot).is_pending(group) && self.sweep_counted(id, slot, group)? {
+            // What a dead sweeper left is swept by a later look, when its books are settled.
+            let sweep =
+                self.word(slot).is_pending(group) && !self.is_sweep_unsettled(id, slot, group);
+            if sweep && self.sweep_counted(id, slot, group)? {
                 self.ring_producers();
             }
         }
