@@ -42,6 +42,16 @@ pub enum Work {
     TimedOut,
 }
 
+/// What an attempt to pass a frame on led to.
+#[derive(Debug)]
+#[must_use = "a job that found no room is given back when it is dropped"]
+pub enum Forwarded {
+    /// The frame is in the output ring, marked as unprocessed.
+    Done(Seq),
+    /// There was no room in time. The frame is still in hand.
+    TimedOut(Job),
+}
+
 /// A frame in the hands of a worker.
 #[derive(Debug)]
 #[must_use = "a job that is dropped gives its frame back"]
@@ -169,6 +179,23 @@ impl Relay {
         let seq = output.commit(record)?;
         job.take().release()?;
         Ok(seq)
+    }
+
+    /// Passes a job's frame on as it is, metadata included, and marks it as unprocessed: what
+    /// becomes of a frame that no worker survives. Waits at most `patience` for a slot.
+    ///
+    /// # Errors
+    /// [`RingError::PayloadTooLarge`] when the output's slots are smaller than the frame; otherwise
+    /// as [`Relay::acquire`] and [`Relay::publish`]. The frame is given back then.
+    pub fn forward(&mut self, job: Job, patience: Duration) -> Result<Forwarded, RingError> {
+        let record = Record { unprocessed: true, ..*job.record() };
+        self.output.ring().check_room(&record)?;
+        let Some(mut output) = self.acquire(&job, patience)? else {
+            return Ok(Forwarded::TimedOut(job));
+        };
+        output.bytes_mut()[..record.payload_bytes].copy_from_slice(job.bytes());
+        output.meta_mut()[..record.meta_bytes].copy_from_slice(job.meta());
+        self.publish(job, output, record).map(Forwarded::Done)
     }
 
     /// Ends a job without an output: readers of the output ring won't wait for it.

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use framelane_ring::{
-    Job, Record, Relay, RelayOptions, Ring, RingError, SegmentName, ShmError, Work, WriteGrant,
+    Forwarded, Job, Record, Relay, RelayOptions, Ring, RingError, SegmentName, ShmError, Work,
+    WriteGrant,
 };
 
 /// How long one wait lasts before the loop looks whether it is asked to stop.
@@ -75,18 +76,18 @@ pub fn run(
                 break;
             }
         };
-        let Some(mut output) = wait_for_slot(&mut relay, &job, &stop)? else { break };
-        let mut record = Record { meta_bytes: 0, ..*job.record() };
-        let out = &mut output.bytes_mut()[..record.payload_bytes];
         if job.is_poison() {
-            out.copy_from_slice(job.bytes());
-            record.unprocessed = true;
+            if !forward(&mut relay, job, &stop)? {
+                break;
+            }
             summary.forwarded += 1;
-        } else {
-            process(&job, out);
-            summary.processed += 1;
+            continue;
         }
+        let Some(mut output) = wait_for_slot(&mut relay, &job, &stop)? else { break };
+        let record = Record { meta_bytes: 0, ..*job.record() };
+        process(&job, &mut output.bytes_mut()[..record.payload_bytes]);
         relay.publish(job, output, record)?;
+        summary.processed += 1;
     }
     Ok(summary)
 }
@@ -120,6 +121,18 @@ fn attach(options: &Options, stop: &impl Fn() -> bool) -> Result<Start, RingErro
         }
         if stop() {
             return Ok(Start::Stopped);
+        }
+    }
+}
+
+/// Passes a job's frame on as it is. `false` when asked to stop before there was room; the frame is
+/// given back then.
+fn forward(relay: &mut Relay, mut job: Job, stop: &impl Fn() -> bool) -> Result<bool, RingError> {
+    loop {
+        match relay.forward(job, PATIENCE)? {
+            Forwarded::Done(_) => return Ok(true),
+            Forwarded::TimedOut(_) if stop() => return Ok(false),
+            Forwarded::TimedOut(same) => job = same,
         }
     }
 }
