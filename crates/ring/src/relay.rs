@@ -6,6 +6,7 @@
 //! the output is there already.
 
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use framelane_shm::{SegmentName, ShmError};
@@ -27,8 +28,20 @@ pub struct RelayOptions {
     /// Slots of the output ring, if this worker is the one to make it; as many as the input ring
     /// has when `None`.
     pub slots: Option<u32>,
-    /// The largest output payload, in bytes; as large as the input's when `None`.
+    /// The largest output payload, in bytes. The output's slots are never smaller than the
+    /// input's: any frame can be passed on as it is.
     pub payload_capacity: Option<usize>,
+}
+
+/// What a wait for both rings led to.
+#[derive(Debug)]
+pub enum Attached {
+    /// The worker takes part.
+    Ready(Box<Relay>),
+    /// The stream is over already, and others have passed that on.
+    TooLate,
+    /// The wait was given up.
+    Stopped,
 }
 
 /// What a wait for work led to.
@@ -90,7 +103,9 @@ impl Relay {
         let from = input.ring();
         let config = RingConfig {
             slots: options.slots.unwrap_or(from.slots()),
-            payload_capacity: options.payload_capacity.unwrap_or(from.payload_capacity()),
+            payload_capacity: options
+                .payload_capacity
+                .map_or(from.payload_capacity(), |bytes| bytes.max(from.payload_capacity())),
             meta_capacity: from.meta_capacity(),
             policy: from.policy(),
         };
@@ -107,6 +122,40 @@ impl Relay {
             output.ring().set_descriptor(&descriptor)?;
         }
         Ok(Some(Self { input, output, feed }))
+    }
+
+    /// Attaches as soon as that is possible: it waits for the input ring to be there, and for the
+    /// users of an earlier stream's output ring to finish, for as long as `go_on` says so.
+    ///
+    /// # Errors
+    /// As [`Relay::attach`], but for what the wait is for.
+    pub fn wait(
+        from: &SegmentName,
+        to: &SegmentName,
+        options: &RelayOptions,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<Attached, RingError> {
+        let mut told = false;
+        tracing::info!(from = from.ring(), "waiting for frames");
+        loop {
+            let Some(ring) = Ring::wait(from, &mut go_on)? else { return Ok(Attached::Stopped) };
+            match Self::attach(ring, to, options) {
+                Ok(Some(relay)) => return Ok(Attached::Ready(Box::new(relay))),
+                Ok(None) => return Ok(Attached::TooLate),
+                Err(RingError::Shm(ShmError::NotFound(_))) => {}
+                Err(RingError::Ended(ring)) => {
+                    if !told {
+                        tracing::info!(ring, "waiting for an earlier stream's users to finish");
+                        told = true;
+                    }
+                    thread::sleep(LOOK_INTERVAL);
+                }
+                Err(error) => return Err(error),
+            }
+            if !go_on() {
+                return Ok(Attached::Stopped);
+            }
+        }
     }
 
     /// The input ring.
@@ -148,6 +197,25 @@ impl Relay {
                 self.wait_for_window(left, limit);
             } else {
                 self.input.wait_for_frame(left, limit);
+            }
+        }
+    }
+
+    /// Claims the oldest frame that may be processed. Those that no worker survives are passed on as
+    /// they are; one that finds no room in time is given back.
+    ///
+    /// # Errors
+    /// As [`Relay::claim`] and [`Relay::forward`].
+    pub fn claim_harmless(&mut self, patience: Duration) -> Result<Work, RingError> {
+        let start = Instant::now();
+        loop {
+            let left = patience.saturating_sub(start.elapsed());
+            let job = match self.claim(left)? {
+                Work::Frame(job) if job.is_poison() => job,
+                work => return Ok(work),
+            };
+            if let Forwarded::TimedOut(_) = self.forward(job, left)? {
+                return Ok(Work::TimedOut);
             }
         }
     }
@@ -196,6 +264,14 @@ impl Relay {
         output.bytes_mut()[..record.payload_bytes].copy_from_slice(job.bytes());
         output.meta_mut()[..record.meta_bytes].copy_from_slice(job.meta());
         self.publish(job, output, record).map(Forwarded::Done)
+    }
+
+    /// Puts a job's frame back for another worker: what dropping the job does, with its errors.
+    ///
+    /// # Errors
+    /// As [`ReadGrant::give_back`].
+    pub fn give_back(&mut self, mut job: Job) -> Result<(), RingError> {
+        job.take().give_back()
     }
 
     /// Ends a job without an output: readers of the output ring won't wait for it.

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use framelane_ring::{
-    Forwarded, Job, Record, Relay, RelayOptions, Ring, RingError, SegmentName, ShmError, Work,
-    WriteGrant,
+    Attached, Forwarded, Job, Record, Relay, RelayOptions, RingError, SegmentName, Work, WriteGrant,
 };
 
 /// How long one wait lasts before the loop looks whether it is asked to stop.
@@ -59,12 +58,10 @@ pub fn run(
     mut process: impl FnMut(&Job, &mut [u8]),
 ) -> Result<Summary, RingError> {
     let mut summary = Summary::default();
-    let mut relay = match attach(options, &stop)? {
-        Start::Attached(relay) => relay,
-        start => {
-            summary.ended = matches!(start, Start::TooLate);
-            return Ok(summary);
-        }
+    let attached = Relay::wait(&options.from, &options.to, &options.relay, || !stop())?;
+    let Attached::Ready(mut relay) = attached else {
+        summary.ended = matches!(attached, Attached::TooLate);
+        return Ok(summary);
     };
     tracing::info!(from = relay.input().name(), to = relay.output().name(), "attached");
     while !stop() && !relay.input().is_draining() {
@@ -90,39 +87,6 @@ pub fn run(
         summary.processed += 1;
     }
     Ok(summary)
-}
-
-/// How a worker's start ended.
-enum Start {
-    Attached(Box<Relay>),
-    /// The stream is over already.
-    TooLate,
-    Stopped,
-}
-
-/// Waits until both rings can be joined.
-fn attach(options: &Options, stop: &impl Fn() -> bool) -> Result<Start, RingError> {
-    let mut told = false;
-    tracing::info!(from = options.from.ring(), "waiting for frames");
-    loop {
-        let Some(from) = Ring::wait(&options.from, || !stop())? else { return Ok(Start::Stopped) };
-        match Relay::attach(from, &options.to, &options.relay) {
-            Ok(Some(relay)) => return Ok(Start::Attached(Box::new(relay))),
-            Ok(None) => return Ok(Start::TooLate),
-            Err(RingError::Shm(ShmError::NotFound(_))) => {}
-            Err(RingError::Ended(ring)) => {
-                if !told {
-                    tracing::info!(ring, "waiting for the users of an earlier stream to finish");
-                    told = true;
-                }
-                std::thread::sleep(PATIENCE);
-            }
-            Err(error) => return Err(error),
-        }
-        if stop() {
-            return Ok(Start::Stopped);
-        }
-    }
 }
 
 /// Passes a job's frame on as it is. `false` when asked to stop before there was room; the frame is
