@@ -4,7 +4,7 @@
 # usage: scripts/setup.sh [build|test|demo|all]
 #
 #   build   a C compiler's linker (the Rust toolchain itself is expected)
-#   test    and ffmpeg, nginx with its RTMP module
+#   test    and a C++ compiler, ffmpeg, nginx with its RTMP module
 #   demo    and python3 with pip, which fetches the clip
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -75,6 +75,7 @@ need cc gcc
 case $lane in
 build) ;;
 test | demo | all)
+    need c++ g++
     need ffmpeg ffmpeg
     need nginx nginx
     need_rtmp_module

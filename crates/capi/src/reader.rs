@@ -100,6 +100,10 @@ pub unsafe extern "C" fn fl_reader_claim(
         let frame = unsafe { argument::out(frame, fl_frame::EMPTY, "frame") }?;
         // SAFETY: the caller's promise.
         let mut seat = unsafe { Handle::<Seat>::enter(reader.cast(), "reader") }?;
+        if seat.frame.is_some() {
+            let message = "the reader still holds a frame: release it before it claims another";
+            return Err(Failure::new(fl_status::FL_OUT_OF_TURN, message));
+        }
         let claimed = in_steps(timeout_ms, |patience| {
             if seat.consumer.ring().is_draining() {
                 return Ok(Some(Claim::Ended));
