@@ -91,7 +91,7 @@ fn a_worker_in_cpp_works_like_the_built_in_one() -> Result<()> {
 fn passes_on_what_it_does_not_know(language: Language) -> Result<()> {
     let namespace = Namespace::new()?;
     let (clip, out) = (namespace.path("clip.mkv"), namespace.path("out.nut"));
-    clips::odd_size(&clip, 20)?;
+    clips::b_frames(&clip, 20)?;
     let mut chain = inverting(&namespace, &clip, &out, "yuv420p");
     chain.worker = chain.worker.built_at(compile(&namespace, language)?);
     chain.start(1)?.expect_success()?;
