@@ -20,20 +20,29 @@ enum Language {
     Cpp,
 }
 
-/// Compiles an example of the library, warnings being errors.
+/// Compiles the example in a language.
 fn compile(namespace: &Namespace, language: Language) -> Result<PathBuf> {
+    let source = match language {
+        Language::C => "../crates/capi/examples/invert.c",
+        Language::Cpp => "../crates/capi/examples/invert.cpp",
+    };
+    compile_source(namespace, language, source)
+}
+
+/// Compiles and links a program, warnings being errors.
+fn compile_source(namespace: &Namespace, language: Language, source: &str) -> Result<PathBuf> {
     let library = library_folder()?;
-    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/capi");
-    let program = namespace.folder().join("invert");
-    let (compiler, standard, source) = match language {
-        Language::C => ("cc", "-std=c11", "examples/invert.c"),
-        Language::Cpp => ("c++", "-std=c++17", "examples/invert.cpp"),
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = namespace.folder().join("compiled");
+    let (compiler, standard) = match language {
+        Language::C => ("cc", "-std=c11"),
+        Language::Cpp => ("c++", "-std=c++17"),
     };
     let mut command = Command::new(compiler);
     command
         .args([standard, "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I"])
-        .arg(crate_folder.join("include"))
-        .arg(crate_folder.join(source));
+        .arg(home.join("../crates/capi/include"))
+        .arg(home.join(source));
     match language {
         Language::C => {
             command.arg(library.join("libframelane.a")).args(["-lpthread", "-ldl", "-lm"])
@@ -141,4 +150,20 @@ fn a_worker_in_c_gives_its_frame_back_when_stopped() -> Result<()> {
 #[test]
 fn a_worker_in_cpp_gives_its_frame_back_when_stopped() -> Result<()> {
     gives_its_frame_back_when_stopped(Language::Cpp)
+}
+
+/// The first frame goes through a worker that forks with it in hand, the rest through another.
+#[test]
+fn a_worker_in_c_may_fork() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (clip, out) = (namespace.path("clip.mkv"), namespace.path("out.nut"));
+    clips::odd_size(&clip, 20)?;
+    let chain = inverting(&namespace, &clip, &out, "rgb24");
+    let forks = compile_source(&namespace, Language::C, "e2e/c/fork.c")?;
+    let mut running = chain.start(0)?;
+    chain.worker.clone().built_at(forks).start()?.expect_success()?;
+    running.workers.push(chain.worker.start()?);
+    running.expect_success()?;
+    ensure!(frame_hashes(&out, "rgb24")? == frame_hashes(&clip, "rgb24")?);
+    Ok(())
 }

@@ -14,7 +14,8 @@ use crate::status::{Failure, fl_status};
 #[derive(Debug)]
 pub(crate) struct Handle<T>(Mutex<T>);
 
-impl<T> Handle<T> {
+// C may use a handle from any thread.
+impl<T: Send> Handle<T> {
     /// Gives a state away: it lives until [`Handle::take`].
     pub(crate) fn give(state: T) -> *mut Self {
         Box::into_raw(Box::new(Self(Mutex::new(state))))
