@@ -6,7 +6,7 @@
 #   build   a C compiler's linker (the Rust toolchain itself is expected)
 #   python  build, and python3 with venv
 #   fuzz    build, and a C++ compiler
-#   test    python, and ffmpeg, nginx with its RTMP module
+#   test    python, and a C++ compiler, ffmpeg, nginx with its RTMP module
 #   demo    build, ffmpeg, nginx, and python3 with pip, which fetches the clip
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -87,6 +87,7 @@ build) ;;
 python) need_venv ;;
 fuzz) need c++ g++ ;;
 test | demo | all)
+    need c++ g++
     need ffmpeg ffmpeg
     need nginx nginx
     need_rtmp_module

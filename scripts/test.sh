@@ -19,6 +19,8 @@ readonly server_modules=(harness live operate restart scaling)
 scripts/setup.sh test
 # The tests start these; built once here, each test finds them up to date.
 cargo build --workspace --bins --locked
+# The C examples are linked with it.
+cargo build --package framelane-capi --lib --locked
 # The victim of the crash tests has failpoints, which nothing else is to have.
 cargo build --package e2e --bin peer --features failpoints --locked \
     --target-dir "$(scripts/lib/target_dir.sh)/failpoints"

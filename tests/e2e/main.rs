@@ -7,6 +7,8 @@
 mod bad_input;
 #[cfg(test)]
 mod bad_ring;
+#[cfg(test)]
+mod c_worker;
 mod crash;
 #[cfg(test)]
 mod descriptors;

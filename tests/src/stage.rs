@@ -22,6 +22,7 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 #[derive(Clone, Debug)]
 pub struct StageCommand {
     program: String,
+    built: Option<PathBuf>,
     args: Vec<OsString>,
     environment: Vec<(String, OsString)>,
     folder: PathBuf,
@@ -31,10 +32,18 @@ impl StageCommand {
     pub(crate) fn new(namespace: &Namespace, program: &str) -> Self {
         Self {
             program: program.to_owned(),
+            built: None,
             args: Vec::new(),
             environment: vec![("FRAMELANE_NAMESPACE".to_owned(), namespace.name().into())],
             folder: namespace.folder().to_path_buf(),
         }
+    }
+
+    /// Starts this program instead, which a test has built.
+    #[must_use]
+    pub fn built_at(mut self, path: impl Into<PathBuf>) -> Self {
+        self.built = Some(path.into());
+        self
     }
 
     /// Adds arguments.
@@ -59,7 +68,11 @@ impl StageCommand {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = self.folder.join(format!("{}-{number}.log", self.program));
         let printed = self.folder.join(format!("{}-{number}.out", self.program));
-        let program = if self.program == "peer" { peer()? } else { binary(&self.program)? };
+        let program = match &self.built {
+            Some(built) => built.clone(),
+            None if self.program == "peer" => peer()?,
+            None => binary(&self.program)?,
+        };
         let mut command = Command::new(program);
         command
             .args(&self.args)

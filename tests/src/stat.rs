@@ -43,8 +43,12 @@ impl RingStat {
 
     /// Frames of a group that wait or are in somebody's hands.
     pub fn unfinished(&self, group: &str) -> u64 {
-        let group = self.group(group);
-        sum(&group["pending"]) + sum(&group["held"])
+        sum(&self.group(group)["pending"]) + self.held(group)
+    }
+
+    /// Frames of a group that are in somebody's hands.
+    pub fn held(&self, group: &str) -> u64 {
+        sum(&self.group(group)["held"])
     }
 
     /// Living members of a group.

@@ -1,5 +1,6 @@
 //! Waiting without the interpreter's lock, and with an ear for Ctrl-C.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use framelane_ring::RingError;
@@ -33,6 +34,13 @@ pub(crate) fn wait_for<T: Send>(
             return Err(PyTimeoutError::new_err(format!("no {what} within {waited:.1} s")));
         }
     }
+}
+
+/// Whether to look again for what is not there yet: once at least, and for as long as `patience`.
+pub(crate) fn looks_for(patience: Duration) -> impl FnMut() -> bool {
+    let start = Instant::now();
+    let mut first = true;
+    move || mem::take(&mut first) || start.elapsed() < patience
 }
 
 /// A time-out in seconds, as Python gives it; `None` waits for ever.

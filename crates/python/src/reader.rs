@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use framelane_ring::{Consumer, GroupName, ReadGrant, Ring, RingError, SegmentName, ShmError};
+use framelane_ring::{Consumer, GroupName, ReadGrant, RingError, SegmentName};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 
 use crate::claim::Claim;
 use crate::error::{nothing_in_hand, raise};
-use crate::patience::{seconds, wait_for};
+use crate::patience::{looks_for, seconds, wait_for};
 use crate::pixels::{Views, shape_of};
 
 /// A member of a group that shares a ring's frames.
@@ -114,7 +114,12 @@ impl Reader {
         }
         let mut place = self.detached_place();
         let Some(place) = place.as_mut() else {
-            *place = self.attach(patience)?;
+            *place =
+                Consumer::wait(&self.ring, &self.group, looks_for(patience))?.map(|consumer| {
+                    let mut place = Place { consumer, views: Views::default(), held: None };
+                    place.consumer.set_max_age(self.max_age);
+                    place
+                });
             return Ok(None);
         };
         if place.consumer.ring().is_draining() {
@@ -125,22 +130,6 @@ impl Reader {
             Claim::Ended => Some(Step::Over),
             Claim::TimedOut => None,
         })
-    }
-
-    /// Joins the ring if it is there by now.
-    fn attach(&self, patience: Duration) -> Result<Option<Place>, RingError> {
-        let start = std::time::Instant::now();
-        let Some(ring) = Ring::wait(&self.ring, || start.elapsed() < patience)? else {
-            return Ok(None);
-        };
-        match Consumer::join(ring, &self.group) {
-            Ok(mut consumer) => {
-                consumer.set_max_age(self.max_age);
-                Ok(Some(Place { consumer, views: Views::default(), held: None }))
-            }
-            Err(RingError::Shm(ShmError::NotFound(_))) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<ReadGrant> {

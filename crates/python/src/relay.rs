@@ -2,11 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use framelane_ring::{
-    Job, Record, Relay as Rings, RelayOptions, Ring, RingError, SegmentName, ShmError, Work,
-    WriteGrant,
+    Attached, Job, Record, Relay as Rings, RelayOptions, RingError, SegmentName, Work, WriteGrant,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -14,7 +13,7 @@ use pyo3::sync::MutexExt;
 
 use crate::claim::Claim;
 use crate::error::{nothing_in_hand, raise};
-use crate::patience::{seconds, wait_for};
+use crate::patience::{looks_for, seconds, wait_for};
 use crate::pixels::{Views, shape_of};
 
 /// Takes frames from one ring, and publishes what became of them to another.
@@ -40,13 +39,6 @@ struct Place {
 enum Step {
     Frame(Job),
     Over,
-}
-
-/// What an attempt to join led to.
-enum Start {
-    Attached(Box<Place>),
-    TooLate,
-    NotYet,
 }
 
 #[pymethods]
@@ -142,7 +134,7 @@ impl Relay {
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let (job, grant) = place.let_go()?;
         let grant = grant.ok_or_else(nothing_in_hand)?;
-        place.rings.forward(job, grant).map(|_| ()).map_err(raise)
+        place.rings.forward_into(job, grant).map(|_| ()).map_err(raise)
     }
 
     /// Ends the claim on the frame in hand without an output: readers won't wait for one.
@@ -191,11 +183,14 @@ impl Relay {
         }
         let mut place = self.detached_place();
         let Some(place) = place.as_mut() else {
-            match self.attach(patience)? {
-                Start::Attached(attached) => *place = Some(*attached),
-                Start::TooLate => return Ok(Some(Step::Over)),
-                Start::NotYet => {}
-            }
+            let attached = Rings::wait(&self.from, &self.to, &self.options, looks_for(patience))?;
+            let rings = match attached {
+                Attached::Ready(rings) => *rings,
+                Attached::TooLate => return Ok(Some(Step::Over)),
+                Attached::Stopped => return Ok(None),
+            };
+            let (input, output) = (Views::default(), Views::default());
+            *place = Some(Place { input, output, grant: None, held: None, rings });
             return Ok(None);
         };
         if place.rings.input().is_draining() {
@@ -206,29 +201,6 @@ impl Relay {
             Work::Ended => Some(Step::Over),
             Work::TimedOut => None,
         })
-    }
-
-    /// Joins both rings if the one to take from is there by now.
-    fn attach(&self, patience: Duration) -> Result<Start, RingError> {
-        let start = Instant::now();
-        let Some(from) = Ring::wait(&self.from, || start.elapsed() < patience)? else {
-            return Ok(Start::NotYet);
-        };
-        match Rings::attach(from, &self.to, &self.options) {
-            Ok(Some(rings)) => {
-                let (input, output) = (Views::default(), Views::default());
-                let place = Place { input, output, grant: None, held: None, rings };
-                Ok(Start::Attached(Box::new(place)))
-            }
-            Ok(None) => Ok(Start::TooLate),
-            Err(RingError::Shm(ShmError::NotFound(_))) => Ok(Start::NotYet),
-            // The users of an earlier stream have to finish first.
-            Err(RingError::Ended(_)) => {
-                std::thread::sleep(patience);
-                Ok(Start::NotYet)
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// Takes an output slot for the frame in hand, unless it has one.
@@ -255,7 +227,7 @@ impl Relay {
         })?;
         let mut place = self.place(py);
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
-        place.rings.forward(job, output).map(|_| ()).map_err(raise)
+        place.rings.forward_into(job, output).map(|_| ()).map_err(raise)
     }
 
     fn end_without_output(

@@ -209,15 +209,7 @@ impl WriteGrant {
         if ring.segment().lost_by_fork() {
             return Err(ShmError::Forked.into());
         }
-        if record.payload_bytes > ring.payload_capacity()
-            || record.meta_bytes > ring.meta_capacity()
-        {
-            return Err(RingError::PayloadTooLarge {
-                ring: ring.name().to_owned(),
-                capacity: ring.payload_capacity(),
-                needed: record.payload_bytes,
-            });
-        }
+        ring.check_room(&record)?;
         if record.geometry.is_some_and(|geometry| geometry.payload_bytes() != record.payload_bytes)
         {
             let what = "a picture must fill its payload exactly";

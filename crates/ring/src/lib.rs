@@ -61,7 +61,7 @@ pub use groups::GroupName;
 pub use layout::{LAYOUT_VERSION, MAGIC};
 pub use observer::Observer;
 pub use ordered::{OrderedConsumer, OrderedFrame, Turn};
-pub use relay::{Job, Relay, RelayOptions, Work};
+pub use relay::{Attached, Forwarded, Job, Relay, RelayOptions, Work};
 pub use ring::Ring;
 pub use seq::Seq;
 pub use snapshot::{GroupBooks, GroupSnapshot, LatencySummary, RingSnapshot, SeatSnapshot};

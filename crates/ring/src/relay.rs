@@ -29,8 +29,20 @@ pub struct RelayOptions {
     /// Slots of the output ring, if this worker is the one to make it; as many as the input ring
     /// has when `None`.
     pub slots: Option<u32>,
-    /// The largest output payload, in bytes; as large as the input's when `None`.
+    /// The largest output payload, in bytes. The output's slots are never smaller than the
+    /// input's: any frame can be passed on as it is.
     pub payload_capacity: Option<usize>,
+}
+
+/// What a wait for both rings led to.
+#[derive(Debug)]
+pub enum Attached {
+    /// The worker takes part.
+    Ready(Box<Relay>),
+    /// The stream is over already, and others have passed that on.
+    TooLate,
+    /// The wait was given up.
+    Stopped,
 }
 
 /// What a wait for work led to.
@@ -42,6 +54,16 @@ pub enum Work {
     Ended,
     /// Nothing came in time.
     TimedOut,
+}
+
+/// What an attempt to pass a frame on led to.
+#[derive(Debug)]
+#[must_use = "a job that found no room is given back when it is dropped"]
+pub enum Forwarded {
+    /// The frame is in the output ring, marked as unprocessed.
+    Done(Seq),
+    /// There was no room in time. The frame is still in hand.
+    TimedOut(Job),
 }
 
 /// A frame in the hands of a worker.
@@ -84,7 +106,9 @@ impl Relay {
         let from = input.ring();
         let config = RingConfig {
             slots: options.slots.unwrap_or(from.slots()),
-            payload_capacity: options.payload_capacity.unwrap_or(from.payload_capacity()),
+            payload_capacity: options
+                .payload_capacity
+                .map_or(from.payload_capacity(), |bytes| bytes.max(from.payload_capacity())),
             meta_capacity: from.meta_capacity(),
             policy: from.policy(),
         };
@@ -101,6 +125,40 @@ impl Relay {
             output.ring().set_descriptor(&descriptor)?;
         }
         Ok(Some(Self { input, output, feed }))
+    }
+
+    /// Attaches as soon as that is possible: it waits for the input ring to be there, and for the
+    /// users of an earlier stream's output ring to finish, for as long as `go_on` says so.
+    ///
+    /// # Errors
+    /// As [`Relay::attach`], but for what the wait is for.
+    pub fn wait(
+        from: &SegmentName,
+        to: &SegmentName,
+        options: &RelayOptions,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<Attached, RingError> {
+        let mut told = false;
+        tracing::info!(from = from.ring(), "waiting for frames");
+        loop {
+            let Some(ring) = Ring::wait(from, &mut go_on)? else { return Ok(Attached::Stopped) };
+            match Self::attach(ring, to, options) {
+                Ok(Some(relay)) => return Ok(Attached::Ready(Box::new(relay))),
+                Ok(None) => return Ok(Attached::TooLate),
+                Err(RingError::Shm(ShmError::NotFound(_))) => {}
+                Err(RingError::Ended(ring)) => {
+                    if !told {
+                        tracing::info!(ring, "waiting for an earlier stream's users to finish");
+                        told = true;
+                    }
+                    thread::sleep(LOOK_INTERVAL);
+                }
+                Err(error) => return Err(error),
+            }
+            if !go_on() {
+                return Ok(Attached::Stopped);
+            }
+        }
     }
 
     /// The input ring.
@@ -151,6 +209,25 @@ impl Relay {
         }
     }
 
+    /// Claims the oldest frame that may be processed. Those that no worker survives are passed on as
+    /// they are; one that finds no room in time is given back.
+    ///
+    /// # Errors
+    /// As [`Relay::claim`] and [`Relay::forward`].
+    pub fn claim_harmless(&mut self, patience: Duration) -> Result<Work, RingError> {
+        let start = Instant::now();
+        loop {
+            let left = patience.saturating_sub(start.elapsed());
+            let job = match self.claim(left)? {
+                Work::Frame(job) if job.is_poison() => job,
+                work => return Ok(work),
+            };
+            if let Forwarded::TimedOut(_) = self.forward(job, left)? {
+                return Ok(Work::TimedOut);
+            }
+        }
+    }
+
     /// Takes a slot of the output ring for a job's frame, waiting at most `patience`. The job's
     /// frame stays held meanwhile.
     ///
@@ -181,22 +258,28 @@ impl Relay {
         Ok(seq)
     }
 
-    /// Publishes a job's frame as it is, metadata included, and marks it as unprocessed.
+    /// Passes a job's frame on as it is, metadata included, and marks it as unprocessed: what
+    /// becomes of a frame that no worker survives. Waits at most `patience` for a slot.
     ///
     /// # Errors
-    /// [`RingError::PayloadTooLarge`] when the output's slot is too small; otherwise as
-    /// [`Relay::publish`].
-    pub fn forward(&mut self, job: Job, mut output: WriteGrant) -> Result<Seq, RingError> {
-        let meta_bytes = job.meta().len().min(self.output().meta_capacity());
-        let record = Record { unprocessed: true, meta_bytes, ..*job.record() };
-        let capacity = self.output().payload_capacity();
-        let Some(room) = output.bytes_mut().get_mut(..record.payload_bytes) else {
-            let ring = self.output().name().to_owned();
-            let needed = record.payload_bytes;
-            return Err(RingError::PayloadTooLarge { ring, capacity, needed });
-        };
-        room.copy_from_slice(job.bytes());
-        output.meta_mut()[..meta_bytes].copy_from_slice(&job.meta()[..meta_bytes]);
+    /// [`RingError::PayloadTooLarge`] when the output's slots are smaller than the frame; otherwise
+    /// as [`Relay::acquire`] and [`Relay::publish`]. The frame is given back then.
+    pub fn forward(&mut self, job: Job, patience: Duration) -> Result<Forwarded, RingError> {
+        match self.acquire(&job, patience)? {
+            Some(output) => self.forward_into(job, output).map(Forwarded::Done),
+            None => Ok(Forwarded::TimedOut(job)),
+        }
+    }
+
+    /// The same, into a slot that was acquired already.
+    ///
+    /// # Errors
+    /// As [`Relay::forward`].
+    pub fn forward_into(&mut self, job: Job, mut output: WriteGrant) -> Result<Seq, RingError> {
+        let record = Record { unprocessed: true, ..*job.record() };
+        self.output.ring().check_room(&record)?;
+        output.bytes_mut()[..record.payload_bytes].copy_from_slice(job.bytes());
+        output.meta_mut()[..record.meta_bytes].copy_from_slice(job.meta());
         self.publish(job, output, record)
     }
 
@@ -207,6 +290,14 @@ impl Relay {
     /// As [`ReadGrant::fail`].
     pub fn fail(&mut self, mut job: Job) -> Result<(), RingError> {
         job.take().fail()
+    }
+
+    /// Puts a job's frame back for another worker: what dropping the job does, with its errors.
+    ///
+    /// # Errors
+    /// As [`ReadGrant::give_back`].
+    pub fn give_back(&mut self, mut job: Job) -> Result<(), RingError> {
+        job.take().give_back()
     }
 
     /// Ends a job without an output: readers of the output ring won't wait for it.

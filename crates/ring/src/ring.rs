@@ -14,7 +14,7 @@ use crate::claim::{ClaimCell, GROUPS, SEATS, Swing, Word, swing};
 use crate::layout::{
     GroupEntry, Header, LAYOUT_VERSION, LIFE_BYTE, MAGIC, Plan, SeatLine, SlotRecord, TABLES_BYTE,
 };
-use crate::{Policy, RingConfig, RingError, Seq};
+use crate::{Policy, Record, RingConfig, RingError, Seq};
 
 /// How long a lock that is held for microseconds may be held before that is an error.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -226,6 +226,20 @@ impl Ring {
 
     pub(crate) fn corrupt(&self, what: impl Into<String>) -> RingError {
         RingError::Corrupt { ring: self.name().to_owned(), what: what.into() }
+    }
+
+    /// Checks that a slot has room for what a record states.
+    pub(crate) fn check_room(&self, record: &Record) -> Result<(), RingError> {
+        if record.payload_bytes <= self.payload_capacity()
+            && record.meta_bytes <= self.meta_capacity()
+        {
+            return Ok(());
+        }
+        Err(RingError::PayloadTooLarge {
+            ring: self.name().to_owned(),
+            capacity: self.payload_capacity(),
+            needed: record.payload_bytes,
+        })
     }
 
     /// Rings one group's members once.

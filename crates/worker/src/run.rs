@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use framelane_ring::{
-    Job, Record, Relay, RelayOptions, Ring, RingError, SegmentName, ShmError, Work, WriteGrant,
+    Attached, Forwarded, Job, Record, Relay, RelayOptions, RingError, SegmentName, Work, WriteGrant,
 };
 
 /// How long one wait lasts before the loop looks whether it is asked to stop.
@@ -95,12 +95,10 @@ pub fn try_run<E>(
     mut process: impl FnMut(&Job, &mut [u8]) -> Result<(), E>,
 ) -> Result<Summary, WorkError<E>> {
     let mut summary = Summary::default();
-    let mut relay = match attach(options, &stop)? {
-        Start::Attached(relay) => relay,
-        start => {
-            summary.ended = matches!(start, Start::TooLate);
-            return Ok(summary);
-        }
+    let attached = Relay::wait(&options.from, &options.to, &options.relay, || !stop())?;
+    let Attached::Ready(mut relay) = attached else {
+        summary.ended = matches!(attached, Attached::TooLate);
+        return Ok(summary);
     };
     tracing::info!(from = relay.input().name(), to = relay.output().name(), "attached");
     while !stop() && !relay.input().is_draining() {
@@ -112,59 +110,40 @@ pub fn try_run<E>(
                 break;
             }
         };
-        let Some(mut output) = wait_for_slot(&mut relay, &job, &stop)? else { break };
         if job.is_poison() {
-            relay.forward(job, output)?;
-            summary.forwarded += 1;
-        } else {
-            let record = Record { meta_bytes: 0, ..*job.record() };
-            let out = &mut output.bytes_mut()[..record.payload_bytes];
-            if let Err(source) = process(&job, out) {
-                if stop() {
-                    // Interrupted: another worker gets the frame, and nobody is to blame.
-                    break;
-                }
-                let seq = job.seq().number();
-                drop(output);
-                relay.fail(job)?;
-                return Err(WorkError::Model { seq, source });
+            if !forward(&mut relay, job, &stop)? {
+                break;
             }
-            relay.publish(job, output, record)?;
-            summary.processed += 1;
+            summary.forwarded += 1;
+            continue;
         }
+        let Some(mut output) = wait_for_slot(&mut relay, &job, &stop)? else { break };
+        let record = Record { meta_bytes: 0, ..*job.record() };
+        let out = &mut output.bytes_mut()[..record.payload_bytes];
+        if let Err(source) = process(&job, out) {
+            if stop() {
+                // Interrupted: another worker gets the frame, and nobody is to blame.
+                break;
+            }
+            let seq = job.seq().number();
+            drop(output);
+            relay.fail(job)?;
+            return Err(WorkError::Model { seq, source });
+        }
+        relay.publish(job, output, record)?;
+        summary.processed += 1;
     }
     Ok(summary)
 }
 
-/// How a worker's start ended.
-enum Start {
-    Attached(Box<Relay>),
-    /// The stream is over already.
-    TooLate,
-    Stopped,
-}
-
-/// Waits until both rings can be joined.
-fn attach(options: &Options, stop: &impl Fn() -> bool) -> Result<Start, RingError> {
-    let mut told = false;
-    tracing::info!(from = options.from.ring(), "waiting for frames");
+/// Passes a job's frame on as it is. `false` when asked to stop before there was room; the frame is
+/// given back then.
+fn forward(relay: &mut Relay, mut job: Job, stop: &impl Fn() -> bool) -> Result<bool, RingError> {
     loop {
-        let Some(from) = Ring::wait(&options.from, || !stop())? else { return Ok(Start::Stopped) };
-        match Relay::attach(from, &options.to, &options.relay) {
-            Ok(Some(relay)) => return Ok(Start::Attached(Box::new(relay))),
-            Ok(None) => return Ok(Start::TooLate),
-            Err(RingError::Shm(ShmError::NotFound(_))) => {}
-            Err(RingError::Ended(ring)) => {
-                if !told {
-                    tracing::info!(ring, "waiting for the users of an earlier stream to finish");
-                    told = true;
-                }
-                std::thread::sleep(PATIENCE);
-            }
-            Err(error) => return Err(error),
-        }
-        if stop() {
-            return Ok(Start::Stopped);
+        match relay.forward(job, PATIENCE)? {
+            Forwarded::Done(_) => return Ok(true),
+            Forwarded::TimedOut(_) if stop() => return Ok(false),
+            Forwarded::TimedOut(same) => job = same,
         }
     }
 }

@@ -205,14 +205,14 @@ fn worker(
     let Some(Some(mut relay)) = join(shutdown, attach)? else { return Ok(()) };
     let (mut given_back, mut given_up) = (None, None);
     while !shutdown.requested() {
-        let job = match relay.claim(PATIENCE)? {
+        let job = match relay.claim_harmless(PATIENCE)? {
             Work::Frame(job) => job,
             Work::TimedOut => continue,
             Work::Ended => return Ok(()),
         };
         let number = job.seq().number();
         pattern::check(number, job.bytes())?;
-        if poison == Some(number) && !job.is_poison() {
+        if poison == Some(number) {
             std::process::abort();
         }
         if changes_mind(number, 7, &mut given_back) {
@@ -228,7 +228,7 @@ fn worker(
         };
         shutdown.sleep(hold);
         output.bytes_mut()[..job.bytes().len()].copy_from_slice(job.bytes());
-        let record = Record { unprocessed: job.is_poison(), ..*job.record() };
+        let record = *job.record();
         relay.publish(job, output, record)?;
     }
     Ok(())

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use framelane_ring::{
-    Claim, Consumer, OrderedConsumer, Policy, Relay, RelayOptions, Ring, SegmentName, Seq, Source,
-    Turn, Work,
+    Claim, Consumer, Forwarded, OrderedConsumer, Policy, Record, Relay, RelayOptions, Ring,
+    SegmentName, Seq, Source, Turn, Work,
 };
 
 use crate::fresh::{LONG, Namespace, check_bytes, config, publish};
@@ -279,4 +279,44 @@ fn frames_in_hand_when_an_ordered_reader_joins_do_not_take_its_room() {
     relays[0].publish(job, output, record).expect("published");
     let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
     assert_eq!(frame.seq().number(), 3, "the first that was claimed after it joined");
+}
+
+/// Rule: a frame that is passed on keeps its bytes, its seq and its metadata, says that nobody
+/// processed it, and leaves the input ring only when it is in the output ring.
+#[test]
+fn a_forwarded_frame_is_what_it_was_but_for_its_mark() {
+    let namespace = Namespace::new();
+    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    let mut source = source(&from, 4);
+    let mut relay = attach(&from, &to, 1);
+    let to = Ring::open(&to).expect("made by the relay");
+    let mut reader = Consumer::join(to, &"reader".parse().expect("a good name")).expect("joined");
+    for number in 0..2_u8 {
+        let mut output = source.acquire(LONG).expect("healthy").expect("a slot");
+        output.bytes_mut()[..3].fill(number);
+        output.meta_mut()[..2].copy_from_slice(&[0xfe, number]);
+        let record = Record { pts_ns: 7, payload_bytes: 3, meta_bytes: 2, ..Record::default() };
+        output.commit(record).expect("published");
+    }
+    let claim = |relay: &mut Relay| match relay.claim(LONG).expect("healthy") {
+        Work::Frame(job) => job,
+        other => panic!("{other:?}"),
+    };
+    let job = claim(&mut relay);
+    let seq = job.seq();
+    let done = relay.forward(job, LONG).expect("healthy");
+    assert!(matches!(done, Forwarded::Done(published) if published == seq), "{done:?}");
+    let Claim::Frame(frame) = reader.claim(LONG).expect("healthy") else { panic!("no frame") };
+    assert_eq!((frame.seq(), frame.bytes(), frame.meta()), (seq, &[0; 3][..], &[0xfe, 0][..]));
+    assert!(frame.record().unprocessed);
+    assert_eq!(frame.record().pts_ns, 7);
+
+    // The reader still has the only slot: there is no room, and the job stays in hand.
+    let job = claim(&mut relay);
+    let timed_out = relay.forward(job, Duration::from_millis(1)).expect("healthy");
+    let Forwarded::TimedOut(job) = timed_out else { panic!("{timed_out:?}") };
+    assert_eq!((job.seq(), job.bytes()), (seq.next(), &[1; 3][..]));
+    frame.release().expect("released");
+    let done = relay.forward(job, LONG).expect("healthy");
+    assert!(matches!(done, Forwarded::Done(_)), "{done:?}");
 }
