@@ -17,6 +17,10 @@ setup: ## install what building, tests and demo need
 build: ## build the release binaries
 	@scripts/build.sh
 
+.PHONY: python
+python: ## build the Python package, and install it into .venv
+	@scripts/python.sh release
+
 .PHONY: lint
 lint: ## check format, clippy, rustdoc and the scripts
 	@scripts/lint.sh

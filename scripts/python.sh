@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Builds the Python package as a wheel, with the stages in it, and installs it into a virtual
-# environment of the project's own.
+# Builds the Python package as a wheel, with the stages in it, and installs it into .venv.
 #
 # usage: scripts/python.sh [release|debug]
 #
 #   release  what a user wants (the default)
 #   debug    what the tests use: faster to build
 #
-# The environment is in the target folder, as `venv`; the wheel beside it, in `wheels`.
+# The wheel is in the target folder, in `wheels`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,15 +15,14 @@ case $profile in
 release) build=(--release) ;;
 debug) build=() ;;
 *)
-    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
 
 scripts/setup.sh python
 target=$(scripts/lib/target_dir.sh)
-venv=$target/venv
-[[ -x $venv/bin/python ]] || python3 -m venv "$venv"
+venv=.venv
 "$venv/bin/python" -c 'import maturin, pytest, pytest_timeout, mypy, numpy' 2>/dev/null ||
     "$venv/bin/pip" install --quiet --disable-pip-version-check \
         'maturin>=1.7,<2' numpy pytest pytest-timeout mypy

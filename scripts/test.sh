@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up what is missing and runs the tests: units, rings, and whole chains of real processes.
+# Sets up what is missing and runs the tests: units, rings, whole chains of real processes, and the
+# Python package.
 #
 # usage: scripts/test.sh [all|server]
 #
@@ -35,7 +36,10 @@ else
 fi
 
 case ${1:-all} in
-all) "${runner[@]}" --workspace ;;
+all)
+    "${runner[@]}" --workspace
+    scripts/test_python.sh
+    ;;
 server)
     if [[ ${runner[1]} == nextest ]]; then
         modules=$(IFS='|' && echo "${server_modules[*]}")
@@ -45,7 +49,7 @@ server)
     fi
     ;;
 *)
-    sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -3,31 +3,31 @@
 #
 # usage: scripts/test_python.sh [PYTEST_ARGUMENT...]
 #
-# With Debian's python3-torch, PyTorch's tests run too; other PyTorches are as large as the rest of
-# the world together.
+# With Debian's PyTorch (`scripts/setup.sh torch`) its tests run, too; the one on PyPI takes
+# gigabytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/setup.sh test
 scripts/python.sh debug
 target=$(scripts/lib/target_dir.sh)
-"$target/venv/bin/python" -c 'import cv2, PIL; cv2.CascadeClassifier' 2>/dev/null ||
-    "$target/venv/bin/pip" install --quiet --disable-pip-version-check \
+.venv/bin/python -c 'import cv2, PIL; cv2.CascadeClassifier' 2>/dev/null ||
+    .venv/bin/pip install --quiet --disable-pip-version-check \
         'opencv-python-headless<5' pillow
 pytest=(-m pytest -q -p no:cacheprovider -c crates/python/pyproject.toml --rootdir tests/python)
 PYTHONDONTWRITEBYTECODE=1
 export PYTHONDONTWRITEBYTECODE
 
-"$target/venv/bin/python" "${pytest[@]}" "${@:-tests/python}"
+.venv/bin/python "${pytest[@]}" "${@:-tests/python}"
 
 if [[ $# == 0 ]] && /usr/bin/python3 -c 'import torch' 2>/dev/null; then
     echo "== with the system's PyTorch" >&2
-    venv=$target/venv-torch
+    venv=$target/torch
     [[ -x $venv/bin/python ]] || /usr/bin/python3 -m venv --system-site-packages "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check pytest pytest-timeout
     "$venv/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps \
         "$target"/wheels/framelane-*.whl
     "$venv/bin/python" "${pytest[@]}" tests/python/test_torch.py tests/python/test_arrays.py
 else
-    echo "== no python3-torch here: PyTorch's tests are skipped" >&2
+    echo "== Debian's PyTorch is not here: PyTorch's tests are skipped" >&2
 fi

@@ -31,6 +31,8 @@ mod poison;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod rust_worker;
+#[cfg(test)]
 mod scaling;
 #[cfg(test)]
 mod signals;
