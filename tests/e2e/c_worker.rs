@@ -166,3 +166,20 @@ fn a_worker_in_c_may_fork() -> Result<()> {
     ensure!(frame_hashes(&out, "rgb24")? == frame_hashes(&clip, "rgb24")?);
     Ok(())
 }
+
+/// Rule: no owner of the C++ header loses a frame, however it ends. The program reads what it
+/// publishes, and prints how many frames that were.
+#[test]
+fn owners_in_cpp_lose_nothing() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let clip = namespace.path("clip.mkv");
+    clips::odd_size(&clip, 20)?;
+    let chain = Chain::new(&namespace, &clip, "no pusher");
+    let owners = compile_source(&namespace, Language::Cpp, "e2e/c/owners.cpp")?;
+    let mut worker = chain.worker.clone().built_at(owners).start()?;
+    chain.puller.start()?.expect_success()?;
+    worker.expect_success()?;
+    ensure!(worker.printed() == "20", "{} frames of 20", worker.printed());
+    ensure!(namespace.leftovers().is_empty(), "left behind: {:?}", namespace.leftovers());
+    Ok(())
+}

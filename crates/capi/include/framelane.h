@@ -227,19 +227,22 @@ void fl_worker_close(struct fl_worker *worker);
 enum fl_status fl_job_acquire(struct fl_job *job, uint32_t timeout_ms, struct fl_output *output);
 
 // Publishes the slot that was acquired, with this much metadata, and then releases the input. The
-// job is finished, unless it is FL_OUT_OF_TURN or FL_TOO_LARGE.
+// job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY or FL_TOO_LARGE; after any other failure its
+// frame has gone back for another worker.
 //
 // Safety:
 // `job` is NULL or a job of an open worker.
-enum fl_status fl_job_publish(struct fl_job *job, size_t meta_len);
+enum fl_status fl_job_publish(struct fl_job *job,
+                              size_t meta_len);
 
 // Passes the input on as it is, metadata included, marked as unprocessed. A slot that was acquired
-// is given up. The job is finished, unless it is FL_OUT_OF_TURN, or FL_TIMED_OUT: then there was no
-// room, and the job stays in hand.
+// is given up. The job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY, or FL_TIMED_OUT: then there
+// was no room. After any other failure its frame has gone back for another worker.
 //
 // Safety:
 // `job` is NULL or a job of an open worker.
-enum fl_status fl_job_forward(struct fl_job *job, uint32_t timeout_ms);
+enum fl_status fl_job_forward(struct fl_job *job,
+                              uint32_t timeout_ms);
 
 // Finishes a job without an output: readers of the output ring won't wait for this frame.
 //

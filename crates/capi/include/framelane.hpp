@@ -104,29 +104,35 @@ class Job {
   // Publishes the slot that was acquired, and then releases the input.
   void publish(std::size_t meta_len = 0) {
     fl_status status = fl_job_publish(job_, meta_len);
-    // After these two the job is as it was, and can be published again.
-    if (status != FL_TOO_LARGE && status != FL_OUT_OF_TURN) job_ = nullptr;
-    detail::check(status);
+    finish(status, status == FL_TOO_LARGE);
   }
 
   // Passes the input on as it is; false when asked to stop before there was room.
   bool forward() {
-    auto step = [&] { return fl_job_forward(job_, detail::kStepMs); };
-    if (!detail::wait(*stop_, step)) return false;
-    job_ = nullptr;
-    return true;
+    while (!(*stop_ && (*stop_)())) {
+      fl_status status = fl_job_forward(job_, detail::kStepMs);
+      if (status == FL_TIMED_OUT) continue;
+      finish(status);
+      return true;
+    }
+    return false;
   }
 
   // Finishes the job without an output: nobody waits for this frame.
-  void skip() { detail::check(fl_job_skip(std::exchange(job_, nullptr))); }
+  void skip() { finish(fl_job_skip(job_)); }
 
   // Puts the frame back for another worker.
-  void give_back() { detail::check(fl_job_give_back(std::exchange(job_, nullptr))); }
+  void give_back() { finish(fl_job_give_back(job_)); }
 
  private:
   friend class Worker;
   Job(fl_job *job, const Frame &frame, std::shared_ptr<const Stop> stop)
       : job_(job), frame_(frame), stop_(std::move(stop)) {}
+  // Lets go of a job that has ended, so that the worker's next one is never mistaken for it.
+  void finish(fl_status status, bool kept = false) {
+    if (!kept && status != FL_BUSY && status != FL_OUT_OF_TURN) job_ = nullptr;
+    detail::check(status);
+  }
   void drop() noexcept {
     if (job_ != nullptr) fl_job_give_back(std::exchange(job_, nullptr));
   }

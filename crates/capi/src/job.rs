@@ -69,7 +69,8 @@ pub unsafe extern "C" fn fl_job_acquire(
 }
 
 /// Publishes the slot that was acquired, with this much metadata, and then releases the input. The
-/// job is finished, unless it is FL_OUT_OF_TURN or FL_TOO_LARGE.
+/// job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY or FL_TOO_LARGE; after any other failure its
+/// frame has gone back for another worker.
 ///
 /// # Safety
 /// `job` is NULL or a job of an open worker.
@@ -95,8 +96,8 @@ pub unsafe extern "C" fn fl_job_publish(job: *mut fl_job, meta_len: usize) -> fl
 }
 
 /// Passes the input on as it is, metadata included, marked as unprocessed. A slot that was acquired
-/// is given up. The job is finished, unless it is FL_OUT_OF_TURN, or FL_TIMED_OUT: then there was no
-/// room, and the job stays in hand.
+/// is given up. The job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY, or FL_TIMED_OUT: then there
+/// was no room. After any other failure its frame has gone back for another worker.
 ///
 /// # Safety
 /// `job` is NULL or a job of an open worker.
