@@ -338,7 +338,7 @@ impl Puller {
             let Some(source) = &mut self.source else { return Err(Trouble::Stopped) };
             let Some(mut grant) = wait_for_slot(source, &self.shutdown)? else {
                 decoder.skip_frame()?;
-                source.skip();
+                source.skip()?;
                 continue;
             };
             decoder.read_frame(&mut grant.bytes_mut()[..packet.payload_bytes])?;

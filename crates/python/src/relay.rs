@@ -69,14 +69,8 @@ impl Relay {
         py: Python<'py>,
         timeout: Option<f64>,
     ) -> PyResult<Option<(Py<Claim>, Bound<'py, PyAny>)>> {
-        let timeout = seconds(timeout)?;
-        let job = loop {
-            match wait_for(py, "frame", timeout, |patience| self.step(patience))? {
-                Step::Frame(job) if job.is_poison() => self.pass_on(py, job, timeout)?,
-                Step::Frame(job) => break job,
-                Step::Over => return Ok(None),
-            }
-        };
+        let step = wait_for(py, "frame", seconds(timeout)?, |patience| self.step(patience))?;
+        let Step::Frame(job) = step else { return Ok(None) };
         let mut place = self.place(py);
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let record = *job.record();
@@ -196,7 +190,7 @@ impl Relay {
         if place.rings.input().is_draining() {
             return Ok(Some(Step::Over));
         }
-        Ok(match place.rings.claim(patience)? {
+        Ok(match place.rings.claim_harmless(patience)? {
             Work::Frame(job) => Some(Step::Frame(job)),
             Work::Ended => Some(Step::Over),
             Work::TimedOut => None,
@@ -216,18 +210,6 @@ impl Relay {
             Ok(place.grant.is_some().then_some(()))
         };
         wait_for(py, "free slot", timeout, step)
-    }
-
-    /// Publishes a frame that kills its workers, without letting anybody see it.
-    fn pass_on(&self, py: Python<'_>, job: Job, timeout: Option<Duration>) -> PyResult<()> {
-        let output = wait_for(py, "free slot", timeout, |patience| {
-            let mut place = self.detached_place();
-            let place = place.as_mut().expect("the job came from there");
-            place.rings.acquire(&job, patience)
-        })?;
-        let mut place = self.place(py);
-        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
-        place.rings.forward_into(job, output).map(|_| ()).map_err(raise)
     }
 
     fn end_without_output(

@@ -111,7 +111,7 @@ impl Consumer {
     /// Claims the oldest frame that is ready for the group, waiting at most `patience`.
     ///
     /// # Errors
-    /// [`RingError::StillHolding`] when the last grant is still out, [`RingError::LostSeat`], and
+    /// [`RingError::StillHolding`] when a frame is ready but the last grant is still out, [`RingError::LostSeat`], and
     /// [`RingError::Corrupt`] when the frame's record can't be trusted.
     pub fn claim(&mut self, patience: Duration) -> Result<Claim, RingError> {
         let start = Instant::now();

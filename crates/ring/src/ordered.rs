@@ -236,7 +236,8 @@ impl OrderedConsumer {
         let ring = self.ring();
         let ready = || {
             let ready = self.look(cursor);
-            ready.stale.is_some() || ready.first.is_some_and(|(seq, _, _)| seq == cursor)
+            let is_over = ring.end().is_some_and(|end| cursor >= end);
+            is_over || ready.stale.is_some() || ready.first.is_some_and(|(seq, _, _)| seq == cursor)
         };
         let bell = &ring.header().group_bells[usize::from(self.consumer.group())];
         bell.wait(self.consumer.seat().id(), left.min(self.wait_slice()), ready);

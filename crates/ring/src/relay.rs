@@ -181,7 +181,7 @@ impl Relay {
             self.output.seat().look_around()?;
             // At once, not when the last frame is done: a live reader need not wait for a worker
             // that sleeps with a frame in hand.
-            self.copy_end();
+            self.copy_end()?;
             let Window { limit, groups } = self.window_upstream();
             let found = self.input.take(limit)?;
             match found {
@@ -192,8 +192,9 @@ impl Relay {
                 Found::Ended => {
                     // The end may have been stored since it was looked for above, and this worker
                     // may be the last one to see it.
-                    self.copy_end();
-                    return Ok(Work::Ended);
+                    if self.copy_end()? {
+                        return Ok(Work::Ended);
+                    }
                 }
                 Found::Beyond | Found::Nothing => {}
             }
@@ -348,11 +349,23 @@ impl Relay {
     }
 
     /// Hands the end on, unless the output ring takes its frames from somewhere else by now.
-    fn copy_end(&self) {
+    /// `false` when that has to wait for somebody who holds the tables lock.
+    fn copy_end(&self) -> Result<bool, RingError> {
         let output = self.output.ring();
-        let Some(end) = self.input.ring().end().filter(|_| output.end().is_none()) else { return };
-        if output.feed().is_some_and(|feed| feed == self.feed) {
-            output.store_end(self.feed.localise(end));
+        let end = self.input.ring().end().filter(|_| output.end().is_none());
+        let Some(end) = end else { return Ok(true) };
+        // Under the lock nobody gives the ring another feed between the look and the end.
+        let copied = output.with_tool(|tool| {
+            output.with_tables_within(tool, Duration::ZERO, || {
+                if output.feed().is_some_and(|feed| feed == self.feed) {
+                    output.store_end(self.feed.localise(end));
+                }
+                Ok(())
+            })
+        });
+        match copied {
+            Err(RingError::Shm(ShmError::LockHeld { .. })) => Ok(false),
+            other => other.map(|()| true),
         }
     }
 }

@@ -97,11 +97,18 @@ impl Source {
     }
 
     /// Uses up a seq for a frame that found no slot: readers won't wait for it.
-    pub fn skip(&mut self) {
+    ///
+    /// # Errors
+    /// [`RingError::StillHolding`] when a grant for this very seq is out.
+    pub fn skip(&mut self) -> Result<(), RingError> {
+        if self.producer.seat().is_holding() {
+            return Err(RingError::StillHolding);
+        }
         let ring = self.producer.ring();
         ring.header().next.fetch_max(self.next_seq().next().raw(), Ordering::AcqRel);
         ring.tally(self.producer.seat().id(), Tally::NoSlot, 1);
         ring.ring_groups(0xff);
+        Ok(())
     }
 
     /// Ends the stream for good: no frame may come after those that were published.

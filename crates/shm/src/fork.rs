@@ -9,7 +9,7 @@
 #![expect(unsafe_code, reason = "pthread_atfork and mmap have no safe form")]
 // UNSAFETY: The child handler runs between fork and anything else in a process with one thread.
 // It calls only mmap, open, dup3 and close, which are async-signal-safe, and reads a list whose
-// nodes are never freed.
+// nodes are never freed. The other handlers only take and release one flag.
 
 use std::ptr;
 use std::sync::Once;
@@ -29,7 +29,49 @@ struct Entry {
 }
 
 static ENTRIES: AtomicPtr<Entry> = AtomicPtr::new(ptr::null_mut());
-static HANDLER: Once = Once::new();
+static HANDLERS: Once = Once::new();
+
+/// Whether a descriptor or a mapping is just being opened and guarded.
+static OPENING: AtomicBool = AtomicBool::new(false);
+
+/// Opens something and guards it, with no fork in between: a child that was forked before the
+/// guard was there would keep what it guards.
+pub(crate) fn between_forks<T>(open: impl FnOnce() -> T) -> T {
+    struct Opening;
+
+    impl Drop for Opening {
+        fn drop(&mut self) {
+            OPENING.store(false, Ordering::Release);
+        }
+    }
+
+    install_handlers();
+    wait_for_openers();
+    let _opening = Opening;
+    open()
+}
+
+fn install_handlers() {
+    HANDLERS.call_once(|| {
+        // SAFETY: the handlers are plain functions that fulfil what POSIX asks of them (above).
+        let status = unsafe {
+            libc::pthread_atfork(Some(wait_for_openers), Some(go_on), Some(leave_to_parent))
+        };
+        assert_eq!(status, 0, "no memory for a handler of forks");
+    });
+}
+
+/// Runs in the parent before each fork: keeps openers out until it is done.
+extern "C" fn wait_for_openers() {
+    while OPENING.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        std::thread::yield_now();
+    }
+}
+
+/// Runs in the parent after each fork.
+extern "C" fn go_on() {
+    OPENING.store(false, Ordering::Release);
+}
 
 /// Keeps a mapping or a descriptor from a forked child for as long as it lives.
 #[derive(Debug)]
@@ -52,15 +94,12 @@ impl Guarded {
     }
 
     fn add(start: usize, bytes: usize, descriptor: i32) -> Self {
-        HANDLER.call_once(|| {
-            // SAFETY: the handler is a plain function that fulfils what POSIX asks of it (above).
-            unsafe { libc::pthread_atfork(None, None, Some(leave_to_parent)) };
-        });
+        install_handlers();
         let entry = unused_entry();
-        entry.start.store(start, Ordering::Relaxed);
-        entry.bytes.store(bytes, Ordering::Relaxed);
         entry.forked.store(false, Ordering::Relaxed);
-        // SYNC POINT: the child handler looks at the descriptor and the length last.
+        entry.start.store(start, Ordering::Relaxed);
+        // SYNC POINT: the child handler looks at the length first.
+        entry.bytes.store(bytes, Ordering::Release);
         entry.descriptor.store(descriptor, Ordering::Release);
         Self(entry)
     }
@@ -114,11 +153,13 @@ extern "C" fn leave_to_parent() {
     while let Some(entry) = unsafe { cursor.as_ref() } {
         if entry.used.load(Ordering::Acquire) {
             entry.forked.store(true, Ordering::Relaxed);
-            cover(entry.start.load(Ordering::Relaxed), entry.bytes.load(Ordering::Relaxed));
+            let bytes = entry.bytes.load(Ordering::Acquire);
+            cover(entry.start.load(Ordering::Relaxed), bytes);
             redirect(entry.descriptor.load(Ordering::Relaxed));
         }
         cursor = entry.next.load(Ordering::Relaxed);
     }
+    go_on();
 }
 
 /// Lays private anonymous memory over a mapping. Its pages cost nothing until they are touched.

@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::ShmError;
-use crate::fork::Guarded;
+use crate::fork::{Guarded, between_forks};
 
 /// How many lockable bytes a segment on the heap has; files have no such limit.
 pub(crate) const HEAP_LOCK_BYTES: usize = 128;
@@ -46,12 +46,10 @@ impl LockFile {
     /// A description of its own for the file that `file` has open, even if it has no name any more.
     pub(crate) fn reopen(file: &File) -> Result<Self, ShmError> {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(ShmError::os(format!("opening {path}")))?;
-        Ok(Self::of_file(file))
+        between_forks(|| {
+            let opened = OpenOptions::new().read(true).write(true).open(&path);
+            opened.map(Self::of_file).map_err(ShmError::os(format!("opening {path}")))
+        })
     }
 
     pub(crate) fn of_file(file: File) -> Self {

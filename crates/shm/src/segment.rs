@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
-use crate::fork::Guarded;
+use crate::fork::{Guarded, between_forks};
 use crate::locks::{HEAP_LOCK_BYTES, HeapLocks, LockFile};
 use crate::{Memory, SegmentName, ShmError, View};
 
@@ -73,6 +73,19 @@ impl Segment {
         fill: impl FnOnce(&Memory),
     ) -> Result<Self, ShmError> {
         check_room(bytes)?;
+        let (segment, private) = between_forks(|| Self::make(name, bytes))?;
+        fill(&segment.memory);
+        match fs::hard_link(&private.0, name.path()) {
+            Ok(()) => Ok(segment),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(ShmError::Exists(name.ring().to_owned()))
+            }
+            Err(error) => Err(ShmError::os(format!("linking {}", name.path().display()))(error)),
+        }
+    }
+
+    /// Makes a segment of zeroes under a private name.
+    fn make(name: &SegmentName, bytes: usize) -> Result<(Self, PrivateFile), ShmError> {
         let private = name.private(random()?);
         let mut shmem =
             ShmemConf::new().os_id(format!("/{private}")).size(bytes).create().map_err(
@@ -84,15 +97,7 @@ impl Segment {
         let private = PrivateFile(PathBuf::from(SHM_FOLDER).join(private));
         let file = open(&private.0)?;
         reserve(&file, bytes)?;
-        let segment = Self::of(name, shmem, file)?;
-        fill(&segment.memory);
-        match fs::hard_link(&private.0, name.path()) {
-            Ok(()) => Ok(segment),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(ShmError::Exists(name.ring().to_owned()))
-            }
-            Err(error) => Err(ShmError::os(format!("linking {}", name.path().display()))(error)),
-        }
+        Ok((Self::of(name, shmem, file)?, private))
     }
 
     /// Opens the segment that has the name now.
@@ -101,26 +106,31 @@ impl Segment {
     /// [`ShmError::NotFound`] when nothing has the name.
     pub fn open(name: &SegmentName) -> Result<Self, ShmError> {
         loop {
-            let file = open(&name.path()).map_err(|error| match error {
-                ShmError::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                    ShmError::NotFound(name.ring().to_owned())
-                }
-                other => other,
-            })?;
-            let shmem = match ShmemConf::new().os_id(name.os_id()).open() {
-                Ok(shmem) => shmem,
-                Err(_) if !leads_to(name, &file)? => continue,
-                Err(error) => {
-                    let action = format!("mapping {}", name.path().display());
-                    return Err(ShmError::os(action)(os_error(error)));
-                }
-            };
-            // A name leaves an inode at most once, so if it leads to the file's inode before and
-            // after the mapping was made, the mapping is of that inode too.
-            if leads_to(name, &file)? {
-                return Self::of(name, shmem, file);
+            if let Some(segment) = between_forks(|| Self::try_open(name))? {
+                return Ok(segment);
             }
         }
+    }
+
+    /// `None` when the name led somewhere else in between.
+    fn try_open(name: &SegmentName) -> Result<Option<Self>, ShmError> {
+        let file = open(&name.path()).map_err(|error| match error {
+            ShmError::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                ShmError::NotFound(name.ring().to_owned())
+            }
+            other => other,
+        })?;
+        let shmem = match ShmemConf::new().os_id(name.os_id()).open() {
+            Ok(shmem) => shmem,
+            Err(_) if !leads_to(name, &file)? => return Ok(None),
+            Err(error) => {
+                let action = format!("mapping {}", name.path().display());
+                return Err(ShmError::os(action)(os_error(error)));
+            }
+        };
+        // A name leaves an inode at most once, so if it leads to the file's inode before and
+        // after the mapping was made, the mapping is of that inode too.
+        if leads_to(name, &file)? { Self::of(name, shmem, file).map(Some) } else { Ok(None) }
     }
 
     /// A segment on the heap, for tests: the same memory, with locks that work within the process.

@@ -121,7 +121,7 @@ impl Stage {
                     grant.commit(record(payload_bytes % 65, 16))?;
                 }
             }
-            Step::Skip => self.source.iter_mut().for_each(Source::skip),
+            Step::Skip => self.source.iter_mut().try_for_each(Source::skip)?,
             Step::End => self.source.iter().for_each(Source::end),
             Step::Claim { wait } => self.claim(wait)?,
             Step::Release => self.reading.take().map_or(Ok(()), ReadGrant::release)?,

@@ -167,7 +167,7 @@ fn source(
         let patience = if live { Duration::ZERO } else { PATIENCE };
         let Some(mut grant) = source.acquire(patience)? else {
             if live {
-                source.skip();
+                source.skip()?;
             }
             continue;
         };

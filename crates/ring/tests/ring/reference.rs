@@ -70,7 +70,10 @@ impl<'ring> Live<'ring> {
             Op::Acquire => self.acquire(),
             Op::Commit => self.writing.take().map_or(Ok(Answer::Idle), commit),
             Op::Abort => Ok(done(self.writing.take())),
-            Op::Skip => Ok(done(self.source.as_mut().map(Source::skip))),
+            Op::Skip => self
+                .source
+                .as_mut()
+                .map_or(Ok(Answer::Idle), |source| source.skip().map(|()| Answer::Done)),
             Op::End => Ok(self.end()),
             Op::Join { member, group } => self.join(member, group),
             Op::Leave { member } => Ok(done(self.members[member].0.take())),

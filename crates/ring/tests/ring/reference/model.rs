@@ -142,6 +142,7 @@ impl Reference {
             Op::Acquire => self.acquire(),
             Op::Commit => self.commit(),
             Op::Abort => self.abort(),
+            Op::Skip if self.writing.is_some() => Answer::StillHolding,
             Op::Skip if self.has_source => {
                 self.next += 1;
                 self.no_slot += 1;
