@@ -9,6 +9,8 @@ mod bad_input;
 mod bad_ring;
 #[cfg(test)]
 mod c_worker;
+#[cfg(test)]
+mod core_dump;
 mod crash;
 #[cfg(test)]
 mod descriptors;
