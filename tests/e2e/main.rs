@@ -41,4 +41,6 @@ mod signals;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]
+mod sound;
+#[cfg(test)]
 mod stopped;
