@@ -164,7 +164,7 @@ fn read(shared: &Shared, session: u64, pipe: PipeReader, shutdown: Shutdown) -> 
     // Silence in the audio is no stall: only the video's frames are waited for.
     let pipe = PatientPipe::new(pipe, Duration::MAX, move || shutdown.requested())?;
     let limits = Limits { payload_bytes_max: PACKET_BYTES };
-    let Ok(mut reader) = Reader::open(pipe, limits) else { return Ok(()) };
+    let Ok(mut reader) = Reader::open_headers(pipe, limits) else { return Ok(()) };
     let Some(Class::Audio(audio)) = reader.streams().first().map(|stream| stream.class.clone())
     else {
         return Ok(());

@@ -79,6 +79,21 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// Any [`ReadError`] but `Buffer`. An empty stream is [`ReadError::Truncated`].
     pub fn open(input: R, limits: Limits) -> Result<Self, ReadError> {
+        let mut reader = Self::open_headers(input, limits)?;
+        while reader.source.peek()? == Some(PACKET_MARK) {
+            if !reader.take_packet()? {
+                break;
+            }
+        }
+        Ok(reader)
+    }
+
+    /// Reads the main header and the stream headers, and waits for nothing that comes after them:
+    /// what a stream is may be known long before its first frame.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_headers(input: R, limits: Limits) -> Result<Self, ReadError> {
         let mut source = Source::new(input);
         let mut magic = [0; MAGIC.len()];
         source.exact(&mut magic)?;
@@ -92,14 +107,7 @@ impl<R: Read> Reader<R> {
         let main = Main::parse(&body)?;
         let streams = stream_headers(&mut source, &main)?;
         let last_pts = vec![0; streams.len()];
-        let mut reader =
-            Self { source, limits, main, streams, last_pts, frame_rate: None, pending: None };
-        while reader.source.peek()? == Some(PACKET_MARK) {
-            if !reader.take_packet()? {
-                break;
-            }
-        }
-        Ok(reader)
+        Ok(Self { source, limits, main, streams, last_pts, frame_rate: None, pending: None })
     }
 
     /// The streams, one or two, by their numbers.
