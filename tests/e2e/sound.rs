@@ -63,7 +63,10 @@ fn same_sound(clip: &str, out: &str) -> Result<usize> {
     // Only what was to be heard before the first picture may be missing.
     let early = wanted.len().checked_sub(got.len()).context("too many packets")?;
     let last_missing = wanted.iter().take(early).last();
-    ensure!(last_missing.is_none_or(|packet| packet.pts_us < from + ROUNDING_US), "{early} missing");
+    ensure!(
+        last_missing.is_none_or(|packet| packet.pts_us < from + ROUNDING_US),
+        "{early} missing"
+    );
     for (index, (got, wanted)) in got.iter().zip(wanted.iter().skip(early)).enumerate() {
         ensure!(got.md5 == wanted.md5, "packet {index} has changed");
         let moved = (got.pts_us - to) - (wanted.pts_us - from);
@@ -157,6 +160,37 @@ fn sound_that_comes_and_goes_keeps_its_place() -> Result<()> {
                 same_sound(&clip_path, &out).with_context(|| format!("{name} {extension}"))?;
             ensure!(packets > 30, "{name} {extension}: {packets} packets");
         }
+    }
+    Ok(())
+}
+
+/// Without audio there is a track of silence for those who ask for one, as long as the pictures;
+/// else there is none. Audio that is there is never replaced.
+#[test]
+fn silence_where_there_is_no_sound() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (mute, loud) = (namespace.path("mute.mkv"), namespace.path("loud.mkv"));
+    clip(&mute, &[])?;
+    clip(&loud, &tone("sine=f=440:r=44100:d=4", &["aac"]))?;
+    let out = namespace.path("out.flv");
+    send(&namespace, &mute, &out, &[])?;
+    ensure!(sound_of(&out)?.is_empty(), "{}", sound_of(&out)?);
+    send(&namespace, &loud, &out, &["--silent-audio"])?;
+    same_sound(&loud, &out)?;
+
+    for out in [namespace.path("silent.flv"), namespace.path("silent.mp4")] {
+        send(&namespace, &mute, &out, &["--silent-audio"])?;
+        ensure!(sound_of(&out)? == "aac,48000,2", "{}", sound_of(&out)?);
+        let (_, first_picture) = same_pictures(&mute, &out)?;
+        let packets = audio_hashes(&out)?;
+        let times: Vec<i64> = packets.iter().map(|packet| packet.pts_us).collect();
+        let steps = times.windows(2).map(|pair| pair[1] - pair[0]);
+        // 1024 samples take 21.333 ms.
+        ensure!(steps.into_iter().all(|step| (step - 21_333).abs() <= 1000), "{times:?}");
+        let (first, last) = (times.first().context("none")?, times.last().context("none")?);
+        ensure!((0..25_000).contains(&(first - first_picture)), "{first} after {first_picture}");
+        ensure!((last - first_picture - 4_000_000).abs() < 60_000, "ends at {last}");
+        ensure!(peak(&out, "0", "10")? < -90.0, "it is not silent");
     }
     Ok(())
 }

@@ -33,13 +33,16 @@ pub(crate) struct Arguments {
     /// The ordered group to take frames as; a second pusher on the ring needs one of its own.
     #[arg(long, env = "FRAMELANE_GROUP", default_value = "pusher", value_parser = parse_group)]
     pub(crate) group: GroupName,
-    /// Pass over a missing frame when a later one has been ready for so long. Only on drop-oldest
-    /// rings: a block ring waits for every frame.
+    /// Pass over a missing frame when a later one has been ready for so long, and send audio whose
+    /// frames are that late. Only on drop-oldest rings: a block ring waits for every frame.
     #[arg(long, env = "FRAMELANE_MAX_WAIT", default_value = "500ms", value_parser = parse_duration)]
     pub(crate) max_wait: Duration,
     /// Drop frames that are older than this when their turn comes [default: none is too old].
     #[arg(long, env = "FRAMELANE_MAX_AGE", value_parser = parse_duration)]
     pub(crate) max_age: Option<Duration>,
+    /// Send a track of silence when the source has no audio: some servers and players want one.
+    #[arg(long, env = "FRAMELANE_SILENT_AUDIO")]
+    pub(crate) silent_audio: bool,
     /// Colour conversion: fast (right matrix and range, ordinary rounding) or exact.
     #[arg(long, env = "FRAMELANE_COLOUR", value_name = "MODE", default_value = "fast")]
     pub(crate) colour: ColourMode,

@@ -2,13 +2,14 @@
 //!
 //! A packet is held until the frame it belongs to is written, and then packets are written up to
 //! *one past* that frame: ffmpeg's muxer writes a frame as soon as it has seen later audio, and
-//! would otherwise hold it back for a whole frame's time. Video never waits for audio.
+//! would otherwise hold it back for a whole frame's time. Video never waits for audio, and audio
+//! for video no longer than the stage is told to.
 
 use std::time::Duration;
 
 use framelane_ring::{
-    AudioTrack, Descriptor, GroupName, OrderedConsumer, Ring, RingError, SegmentName, ShmError,
-    Turn,
+    AudioTrack, Descriptor, GroupName, OrderedConsumer, OrderedFrame, Ring, RingError, SegmentName,
+    ShmError, Turn,
 };
 
 use crate::encoder::{Encoder, EncoderError};
@@ -55,6 +56,34 @@ impl Audio {
     /// What a muxer has to know of the packets.
     pub(crate) fn track(&self) -> &AudioTrack {
         &self.track
+    }
+
+    /// Whether this is a stream that goes on.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.packets.ring().end().is_none()
+    }
+
+    /// Whether a packet is there to be taken.
+    pub(crate) fn is_ready(&mut self) -> Result<bool, RingError> {
+        // A packet that is taken and let go is the next one again.
+        Ok(matches!(self.packets.next(Duration::ZERO)?, Turn::Frame(_)))
+    }
+
+    /// Writes the packets that have waited for a frame for longer than `max_wait`.
+    pub(crate) fn write_overdue(
+        &mut self,
+        max_wait: Duration,
+        start_ns: i64,
+        shift_ns: i64,
+        encoder: &mut Encoder,
+    ) -> Result<(), AudioError> {
+        loop {
+            let Turn::Frame(packet) = self.packets.next(Duration::ZERO)? else { return Ok(()) };
+            if packet.age().is_none_or(|age| age < max_wait) {
+                return Ok(());
+            }
+            self.write(packet, start_ns, shift_ns, encoder)?;
+        }
     }
 
     /// Writes the packets that go with a frame at `frame_ns`: those since the stream's first frame
@@ -104,16 +133,27 @@ impl Audio {
         encoder: &mut Encoder,
     ) -> Result<bool, AudioError> {
         let Turn::Frame(packet) = self.packets.next(patience)? else { return Ok(false) };
+        self.write(packet, start_ns, shift_ns, encoder)?;
+        Ok(true)
+    }
+
+    fn write(
+        &mut self,
+        packet: OrderedFrame,
+        start_ns: i64,
+        shift_ns: i64,
+        encoder: &mut Encoder,
+    ) -> Result<(), AudioError> {
         let pts_ns = packet.record().pts_ns;
         self.last_ns = pts_ns;
         // A muxer starts with the first frame; what is older than that would be a step back.
         if pts_ns < start_ns {
             packet.unsent()?;
-            return Ok(true);
+            return Ok(());
         }
         let time_ns = pts_ns.saturating_add(shift_ns);
         encoder.write_audio(time_ns, packet.bytes()).map_err(AudioError::Encoder)?;
         packet.done()?;
-        Ok(true)
+        Ok(())
     }
 }

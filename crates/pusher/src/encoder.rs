@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::ffmpeg::{
-    Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, Ffmpeg,
+    AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, Ffmpeg,
 };
 use framelane_media::nut::{AudioStream, TimeBase, VideoParameters, WriteError, Writer};
 use framelane_media::{PatientPipe, Secrets};
 use framelane_ring::AudioTrack;
 use framelane_stage::Shutdown;
+
+use crate::silence::Silence;
 
 /// What ffmpeg is told of a stream whose frame rate nobody knows: encoders plan by it.
 const USUAL_RATE: u32 = 25;
@@ -52,7 +54,36 @@ pub(crate) struct StreamFormat {
     pub(crate) geometry: Geometry,
     pub(crate) frame_rate: Option<FrameRate>,
     pub(crate) colour: Colour,
-    pub(crate) audio: Option<AudioTrack>,
+    pub(crate) sound: SoundFormat,
+}
+
+/// What is to be heard in a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum SoundFormat {
+    Nothing,
+    /// The source's packets, and what becomes of them.
+    Source(AudioTrack, AudioMode),
+    Silence,
+}
+
+impl SoundFormat {
+    /// What ffmpeg has to do with the packets.
+    pub(crate) fn mode(&self) -> Option<AudioMode> {
+        match self {
+            Self::Nothing => None,
+            Self::Source(_, mode) => Some(*mode),
+            Self::Silence => Some(AudioMode::Copy),
+        }
+    }
+
+    /// What a muxer has to know of the packets.
+    fn track(&self) -> Option<AudioTrack> {
+        match self {
+            Self::Nothing => None,
+            Self::Source(track, _) => Some(track.clone()),
+            Self::Silence => Some(Silence::track()),
+        }
+    }
 }
 
 /// A running encoder.
@@ -88,11 +119,10 @@ impl Encoder {
             sample_aspect: (0, 0),
             frame_rate: format.frame_rate.unwrap_or(usual),
         };
-        let time_base = format
-            .audio
-            .as_ref()
-            .and_then(|track| TimeBase::new(track.time_base.0, track.time_base.1));
-        let audio = format.audio.as_ref().zip(time_base).map(|(track, time_base)| {
+        let track = format.sound.track();
+        let time_base =
+            track.as_ref().and_then(|track| TimeBase::new(track.time_base.0, track.time_base.1));
+        let audio = track.as_ref().zip(time_base).map(|(track, time_base)| {
             let stream = AudioStream {
                 tag: track.tag.clone(),
                 sample_rate: track.sample_rate,

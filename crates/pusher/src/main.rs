@@ -7,6 +7,8 @@ mod args;
 mod audio;
 mod encoder;
 mod pusher;
+mod silence;
+mod sound;
 
 use std::process::ExitCode;
 

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use framelane_media::ffmpeg::{EncodeOptions, FailureKind, Ffmpeg, OutputKind};
 use framelane_media::{Secrets, Timeline};
-use framelane_ring::{
-    OrderedConsumer, OrderedFrame, Policy, Ring, RingError, SegmentName, ShmError, Turn,
-};
+use framelane_ring::{OrderedConsumer, OrderedFrame, Policy, Ring, RingError, ShmError, Turn};
 use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring};
 
 use crate::args::Arguments;
-use crate::audio::{Audio, AudioError};
+use crate::audio::AudioError;
 use crate::encoder::{Encoder, EncoderError, StreamFormat};
+use crate::sound::Sound;
 
 /// How long one wait for a frame lasts before the pusher looks whether it is asked to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -27,7 +26,7 @@ struct Pusher {
     secrets: Secrets,
     shutdown: Shutdown,
     frames: OrderedConsumer,
-    audio: Option<Audio>,
+    sound: Sound,
     stream: Option<Stream>,
     timeline: Timeline,
     backoff: Backoff,
@@ -38,8 +37,6 @@ struct Pusher {
 /// A stream that is being sent.
 struct Stream {
     encoder: Encoder,
-    /// Time of its first frame, in the ring's own time.
-    start_ns: i64,
     /// What is added to times, so that none is negative.
     shift_ns: i64,
     since: Instant,
@@ -53,11 +50,14 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
     let mut secrets = Secrets::default();
     secrets.add_output(&args.output);
     let Some(frames) = join(&args, &shutdown)? else { return Ok(()) };
+    let output = OutputKind::of(&args.output);
+    let ring = audio_ring(&args.ring)?;
+    let sound = Sound::new(ring, args.group.clone(), output, args.silent_audio);
     let mut pusher = Pusher {
         ffmpeg,
         secrets,
         frames,
-        audio: None,
+        sound,
         stream: None,
         timeline: Timeline::new(false),
         backoff: Backoff::default(),
@@ -140,9 +140,7 @@ impl Pusher {
         let Some(stream) = &mut self.stream else { return Ok(false) };
         let time_ns = pts_ns.saturating_add(stream.shift_ns);
         stream.encoder.write_frame(time_ns, frame.bytes()).map_err(AudioError::Encoder)?;
-        if let Some(audio) = &mut self.audio {
-            audio.write_up_to(pts_ns, stream.start_ns, stream.shift_ns, &mut stream.encoder)?;
-        }
+        self.sound.write_up_to(pts_ns, &mut stream.encoder)?;
         Ok(true)
     }
 
@@ -151,10 +149,11 @@ impl Pusher {
         let format = self.format_of(frame)?;
         if let Some(stream) = &mut self.stream {
             stream.encoder.check().map_err(AudioError::Encoder)?;
-            if stream.encoder.format().geometry == format.geometry {
+            let running = stream.encoder.format();
+            if running.geometry == format.geometry && running.sound == format.sound {
                 return Ok(());
             }
-            tracing::info!(frames = %format.geometry, "the frames have changed: a new stream");
+            tracing::info!(frames = %format.geometry, "the source has changed: a new stream");
             let shutdown = self.shutdown.clone();
             let finished = stream.encoder.finish(|| shutdown.requested());
             self.stream = None;
@@ -163,13 +162,19 @@ impl Pusher {
         if self.retry_at.is_some_and(|moment| Instant::now() < moment) {
             return Ok(());
         }
+        self.start_stream(format, pts_ns)
+    }
+
+    /// Starts an encoder, for a stream that begins at `pts_ns`.
+    fn start_stream(&mut self, format: StreamFormat, pts_ns: i64) -> Result<(), AudioError> {
         let options = self.encode_options(&format);
+        // A stream may start before 0, but a pipe of NUT can't.
+        let shift_ns = if pts_ns < 0 { pts_ns.saturating_neg() } else { 0 };
         let encoder = Encoder::start(&self.ffmpeg, &options, format, &self.secrets, &self.shutdown)
             .map_err(AudioError::Encoder)?;
         tracing::info!(output = self.shown_output(), frames = %encoder.format().geometry, "pushing");
-        // A stream may start before 0, but a pipe of NUT can't.
-        let shift_ns = if pts_ns < 0 { pts_ns.saturating_neg() } else { 0 };
-        self.stream = Some(Stream { encoder, start_ns: pts_ns, shift_ns, since: Instant::now() });
+        self.sound.begin(&encoder.format().sound, pts_ns, shift_ns);
+        self.stream = Some(Stream { encoder, shift_ns, since: Instant::now() });
         Ok(())
     }
 
@@ -180,17 +185,14 @@ impl Pusher {
             ring: ring.name().to_owned(),
             what: "its frames are no pictures".to_owned(),
         })?;
-        if self.stream.is_none() && self.audio.is_none() {
-            let audio = audio_ring(&self.args.ring)?;
-            self.audio = join_audio(&audio, self.frames.ring(), &self.args)?;
-        }
-        let descriptor = self.frames.ring().descriptor()?.unwrap_or_default();
-        let video = descriptor.video;
+        let running = self.stream.as_ref().map(|stream| &stream.encoder.format().sound);
+        let sound = self.sound.format(ring, running)?;
+        let video = ring.descriptor()?.unwrap_or_default().video;
         Ok(StreamFormat {
             geometry,
             frame_rate: video.as_ref().and_then(|video| video.frame_rate),
             colour: video.map(|video| video.colour).unwrap_or_default(),
-            audio: self.audio.as_ref().map(|audio| audio.track().clone()),
+            sound,
         })
     }
 
@@ -203,7 +205,7 @@ impl Pusher {
         options.gop = args.gop;
         options.frame_rate = format.frame_rate;
         options.colour_mode = args.colour;
-        options.audio = format.audio.is_some();
+        options.audio = format.sound.mode();
         options.output_args.clone_from(&args.output_args);
         options
     }
@@ -213,9 +215,7 @@ impl Pusher {
     fn put_off(&mut self, frame: OrderedFrame, pts_ns: i64) -> Result<(), Failure> {
         if self.frames.ring().policy() == Policy::DropOldest {
             frame.unsent()?;
-            if let Some(audio) = &mut self.audio {
-                audio.drop_up_to(pts_ns)?;
-            }
+            self.sound.drop_up_to(pts_ns)?;
         } else {
             drop(frame);
             self.shutdown.sleep(PATIENCE);
@@ -252,11 +252,20 @@ impl Pusher {
         Ok(())
     }
 
-    /// Nothing came for a while: look after the encoder.
+    /// Nothing came for a while: look after the encoder, and send the audio that has waited for
+    /// frames for too long.
     fn idle(&mut self) -> Result<(), Failure> {
-        match self.stream.as_mut().map(|stream| stream.encoder.check()) {
-            Some(Err(error)) => self.after(error),
-            _ => Ok(()),
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        if let Err(error) = stream.encoder.check() {
+            return self.after(error);
+        }
+        if self.frames.ring().policy() == Policy::Block {
+            return Ok(());
+        }
+        match self.sound.write_overdue(self.args.max_wait, &mut stream.encoder) {
+            Ok(()) | Err(AudioError::Encoder(EncoderError::Stopped)) => Ok(()),
+            Err(AudioError::Ring(error)) => Err(error.into()),
+            Err(AudioError::Encoder(error)) => self.after(error),
         }
     }
 
@@ -266,10 +275,7 @@ impl Pusher {
             tracing::info!("the stream has ended without a frame to push");
             return Ok(());
         };
-        let rest = match &mut self.audio {
-            Some(audio) => audio.write_rest(stream.start_ns, stream.shift_ns, &mut stream.encoder),
-            None => Ok(()),
-        };
+        let rest = self.sound.write_rest(&mut stream.encoder);
         let shutdown = self.shutdown.clone();
         let finished = rest.and_then(|()| {
             stream.encoder.finish(|| shutdown.requested()).map_err(AudioError::Encoder)
@@ -296,24 +302,5 @@ impl Pusher {
 
     fn shown_output(&self) -> String {
         self.secrets.redact(&self.args.output).into_owned()
-    }
-}
-
-/// Joins the audio ring, if the source has one. A second pusher waits for its turn like anybody.
-fn join_audio(
-    audio: &SegmentName,
-    ring: &Ring,
-    args: &Arguments,
-) -> Result<Option<Audio>, RingError> {
-    let announced = ring.descriptor()?.is_some_and(|descriptor| descriptor.audio.is_some());
-    if !announced {
-        return Ok(None);
-    }
-    match Audio::join(audio, &args.group) {
-        Err(error @ RingError::GroupTaken { .. }) => {
-            tracing::warn!(%error, "going on without audio");
-            Ok(None)
-        }
-        other => other,
     }
 }

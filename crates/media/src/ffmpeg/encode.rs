@@ -80,6 +80,15 @@ impl OutputKind {
     }
 }
 
+/// What becomes of the audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AudioMode {
+    /// The packets are copied as they are.
+    Copy,
+    /// They are decoded, and encoded as AAC.
+    Aac,
+}
+
 /// What to encode, how, and to where.
 #[derive(Clone, Debug)]
 pub struct EncodeOptions {
@@ -105,8 +114,8 @@ pub struct EncodeOptions {
     pub colour: Colour,
     /// How exact to convert.
     pub colour_mode: ColourMode,
-    /// Whether the NUT stream has audio.
-    pub audio: bool,
+    /// What to do with the audio in the NUT stream, if there is any.
+    pub audio: Option<AudioMode>,
 }
 
 impl EncodeOptions {
@@ -125,7 +134,7 @@ impl EncodeOptions {
             geometry,
             colour,
             colour_mode: ColourMode::Fast,
-            audio: false,
+            audio: None,
         }
     }
 
@@ -141,8 +150,10 @@ impl EncodeOptions {
         } else {
             self.video_args(&mut args, ffmpeg);
         }
-        if self.audio {
-            extend(&mut args, &["-c:a", "copy"]);
+        match self.audio {
+            Some(AudioMode::Copy) => extend(&mut args, &["-c:a", "copy"]),
+            Some(AudioMode::Aac) => extend(&mut args, &["-c:a", "aac"]),
+            None => {}
         }
         if self.has_zerolatency() {
             // Encoders that look ahead need the default: with this they die at once.
@@ -272,7 +283,7 @@ mod tests {
     #[test]
     fn a_live_output_is_encoded_for_latency_and_tagged() {
         let mut options = options("rtmp://h/live/a", 1280, PixelFormat::Rgb24);
-        options.audio = true;
+        options.audio = Some(AudioMode::Copy);
         options.bitrate = Some("2M".to_owned());
         options.frame_rate = FrameRate::new(30000, 1001);
         options.colour_mode = ColourMode::Exact;

@@ -7,6 +7,7 @@
 //! Versions 4.2 to 8 are covered.
 
 mod capture;
+mod carry;
 mod child;
 mod decode;
 mod encode;
@@ -20,7 +21,7 @@ mod version;
 
 pub use child::{Child, ChildCommand, ChildError, OutputPipe, PIPE_BYTES};
 pub use decode::{ColourMode, DecodeOptions, TS_OFFSET, audio_codec_is_supported};
-pub use encode::{EncodeOptions, OutputKind, RAW_CODEC};
+pub use encode::{AudioMode, EncodeOptions, OutputKind, RAW_CODEC};
 pub use failure::{ChildFailure, FailureKind};
 pub use input_lines::InputLines;
 pub use probe::{AudioInfo, MediaInfo, ProbeError, VideoInfo, parse as parse_probe, probe};
