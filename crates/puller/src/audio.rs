@@ -109,24 +109,35 @@ impl Audio {
         }
         let track = state.track.clone();
         drop(state);
-        if let (Some(track), None) = (&track, &self.publisher) {
-            let config = RingConfig {
-                slots: SLOTS,
-                payload_capacity: PACKET_BYTES,
-                meta_capacity: 0,
-                policy: self.policy,
-            };
-            let source = Source::attach(&self.ring, &config)?;
-            let audio = Some(track.clone());
-            source.ring().set_descriptor(&Descriptor { audio, ..Descriptor::default() })?;
-            let shared = Arc::clone(&self.shared);
-            self.publisher = Some(thread::spawn(move || {
-                if let Err(error) = publish(&shared, source) {
-                    tracing::error!(%error, "the audio can't be published any further");
-                }
-            }));
-        }
+        self.publish()?;
         Ok(track)
+    }
+
+    /// Makes the ring once it is known what the audio is, and publishes to it from then on.
+    ///
+    /// # Errors
+    /// When the ring can't be made.
+    pub(crate) fn publish(&mut self) -> Result<(), RingError> {
+        if self.publisher.is_some() {
+            return Ok(());
+        }
+        let Some(track) = self.shared.lock().track.clone() else { return Ok(()) };
+        let config = RingConfig {
+            slots: SLOTS,
+            payload_capacity: PACKET_BYTES,
+            meta_capacity: 0,
+            policy: self.policy,
+        };
+        let source = Source::attach(&self.ring, &config)?;
+        let audio = Some(track);
+        source.ring().set_descriptor(&Descriptor { audio, ..Descriptor::default() })?;
+        let shared = Arc::clone(&self.shared);
+        self.publisher = Some(thread::spawn(move || {
+            if let Err(error) = publish(&shared, source) {
+                tracing::error!(%error, "the audio can't be published any further");
+            }
+        }));
+        Ok(())
     }
 
     /// Says where a session is on the timeline: what its video's timestamps are moved by.
@@ -177,16 +188,27 @@ fn read(shared: &Shared, session: u64, pipe: PipeReader, shutdown: Shutdown) -> 
         channels: audio.channels,
         time_base: (time_base.numerator(), time_base.denominator()),
     };
-    shared.lock().track.get_or_insert(track);
+    let fits = is_same(shared.lock().track.get_or_insert_with(|| track.clone()), &track);
     shared.changed.notify_all();
+    if !fits {
+        tracing::warn!("the source's audio has changed its format: going on without it");
+    }
     while let Some(packet) = reader.next_packet()? {
         let received_ns = monotonic_ns();
         let mut bytes = vec![0; packet.payload_bytes];
         reader.read_payload(&mut bytes)?;
+        if !fits {
+            continue;
+        }
         let source_ns = source_time_ns(packet.pts_ns);
         enqueue(shared, Packet { session, source_ns, received_ns, bytes });
     }
     Ok(())
+}
+
+/// Whether packets of both can go into one ring: a muxer is told only once what they are.
+fn is_same(one: &AudioTrack, other: &AudioTrack) -> bool {
+    AudioTrack { time_base: other.time_base, ..one.clone() } == *other
 }
 
 fn enqueue(shared: &Shared, packet: Packet) {

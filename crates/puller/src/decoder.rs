@@ -91,6 +91,11 @@ impl Decoder {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).info().clone()
     }
 
+    /// Whether ffmpeg sees audio in its input, asked for or not.
+    pub(crate) fn sees_audio(&self) -> bool {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).sees_audio()
+    }
+
     /// Reads up to the next frame. `None` is the end of ffmpeg's output.
     pub(crate) fn next_frame(&mut self) -> Result<Option<PacketHeader>, Trouble> {
         loop {

@@ -8,6 +8,7 @@ mod audio;
 mod decoder;
 mod puller;
 mod trouble;
+mod wish;
 
 use std::process::ExitCode;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use framelane_frame::{Colour, Matrix};
 use framelane_media::ffmpeg::{
-    DecodeOptions, FailureKind, Ffmpeg, MediaInfo, ProbeError, audio_codec_is_supported, probe,
+    DecodeOptions, Ffmpeg, MediaInfo, ProbeError, probe,
 };
 use framelane_media::{Secrets, Timeline};
 use framelane_ring::{
@@ -21,6 +21,7 @@ use crate::args::Arguments;
 use crate::audio::Audio;
 use crate::decoder::{Decoder, source_time_ns};
 use crate::trouble::Trouble;
+use crate::wish::AudioWish;
 
 /// How long a file may take to tell what is in it.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -51,7 +52,7 @@ struct Puller {
     /// Which of the inputs is pulled.
     turn: usize,
     session: u64,
-    wants_audio: bool,
+    wish: AudioWish,
     colour: Option<Colour>,
     source: Option<Source>,
     audio: Audio,
@@ -74,7 +75,7 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
         shutdown,
         turn: 0,
         session: 0,
-        wants_audio: !args.no_audio,
+        wish: AudioWish::new(!args.no_audio),
         colour: None,
         source: None,
         audio: Audio::new(audio_ring(&args.ring)?, args.policy()),
@@ -144,11 +145,8 @@ impl Puller {
 
     /// Decides whether to go on after a session that went wrong, and waits before it does.
     fn after(&mut self, trouble: Trouble) -> Result<(), Failure> {
-        let may_drop_audio =
-            matches!(trouble.kind(), Some(FailureKind::NoAudio | FailureKind::AudioCodec));
-        if may_drop_audio && self.wants_audio {
+        if self.wish.failed(trouble.kind()) {
             tracing::info!(input = self.shown_input(), reason = %trouble, "going on without audio");
-            self.wants_audio = false;
             return Ok(());
         }
         let shown = self.shown_input();
@@ -173,7 +171,7 @@ impl Puller {
         let started = Decoder::start(
             &self.ffmpeg,
             options,
-            self.wants_audio,
+            self.wish.is_asked_for(),
             &self.secrets,
             self.args.stall_timeout,
             &self.shutdown,
@@ -187,7 +185,7 @@ impl Puller {
             }
             other => other?,
         };
-        if self.must_start_anew(&decoder) {
+        if self.must_start_anew(&decoder) || (live && self.wish.seen(decoder.sees_audio())) {
             decoder.stop();
             return Ok(Ending::Again);
         }
@@ -196,11 +194,15 @@ impl Puller {
             self.audio.start_session(self.session, pipe, &self.shutdown);
         }
         self.attach(&decoder)?;
-        let result = self.pump(&mut decoder);
+        let result = self.pump(&mut decoder, live);
         if matches!(result, Err(Trouble::Stopped | Trouble::Stalled(_) | Trouble::Ring(_))) {
             decoder.stop();
         }
-        result?;
+        if matches!(result?, Ending::Again) {
+            tracing::info!(input = self.shown_input(), "there is audio now: starting anew");
+            decoder.stop();
+            return Ok(Ending::Again);
+        }
         if live {
             // The loss of a live input looks like its end, down to ffmpeg's exit status.
             return Err(decoder.failure());
@@ -228,11 +230,7 @@ impl Puller {
         if !video.is_rgb() {
             self.colour = Some(self.complete(video.colour, video.height));
         }
-        let audio = info.audio.as_ref().map(|audio| audio.codec.as_str());
-        if let Some(codec) = audio.filter(|codec| !audio_codec_is_supported(codec)) {
-            tracing::warn!(codec, "audio in this codec can't be passed on: going on without it");
-        }
-        self.wants_audio &= audio.is_some_and(audio_codec_is_supported);
+        self.wish.probed(info.audio.as_ref().map(|audio| audio.codec.as_str()));
         Ok(Some(info))
     }
 
@@ -296,7 +294,7 @@ impl Puller {
             frame_rate: self.args.fps.or_else(|| decoder.frame_rate()),
             colour: self.colour.unwrap_or_default().or_guess(geometry.height()).0,
         };
-        let audio = if self.wants_audio { self.audio.track()? } else { None };
+        let audio = if self.wish.is_asked_for() { self.audio.track()? } else { None };
         let descriptor = Descriptor { source: self.shown_input(), live, video: Some(video), audio };
         match &mut self.source {
             Some(source) => {
@@ -327,8 +325,9 @@ impl Puller {
         Ok(Ending::Finished)
     }
 
-    /// Moves frames from ffmpeg's pipe into the ring, until the pipe ends.
-    fn pump(&mut self, decoder: &mut Decoder) -> Result<(), Trouble> {
+    /// Moves frames from ffmpeg's pipe into the ring, until the pipe ends, or a live source turns
+    /// out to have audio after all.
+    fn pump(&mut self, decoder: &mut Decoder, live: bool) -> Result<Ending, Trouble> {
         let geometry = decoder.geometry();
         while let Some(packet) = decoder.next_frame()? {
             let received_ns = monotonic_ns();
@@ -351,8 +350,12 @@ impl Puller {
             if self.shutdown.requested() {
                 return Err(Trouble::Stopped);
             }
+            self.audio.publish()?;
+            if live && self.wish.seen(decoder.sees_audio()) {
+                return Ok(Ending::Again);
+            }
         }
-        Ok(())
+        Ok(Ending::Finished)
     }
 }
 

@@ -1,0 +1,101 @@
+//! Whether to ask ffmpeg for audio.
+//!
+//! An ffmpeg that is asked for audio that isn't there fails at once, so a live source without any
+//! is pulled again without asking. ffmpeg still says what it sees, so audio that comes later, or
+//! with the next connection, is noticed and asked for again.
+
+use std::time::{Duration, Instant};
+
+use framelane_media::ffmpeg::{FailureKind, audio_codec_is_supported};
+
+/// How long audio that has come back once is trusted not to go away and come back again: each time
+/// costs a new connection.
+const ONCE_IN: Duration = Duration::from_secs(30);
+
+/// What is known of a source's audio.
+#[derive(Debug)]
+pub(crate) struct AudioWish {
+    /// Whether audio is wanted at all.
+    allowed: bool,
+    asked_for: bool,
+    /// Whether there is audio that can't be passed on.
+    unusable: bool,
+    came_back: Option<Instant>,
+}
+
+impl AudioWish {
+    pub(crate) fn new(allowed: bool) -> Self {
+        Self { allowed, asked_for: allowed, unusable: false, came_back: None }
+    }
+
+    /// Whether to ask for audio now.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        self.asked_for
+    }
+
+    /// Notes what ffprobe found in a file.
+    pub(crate) fn probed(&mut self, codec: Option<&str>) {
+        let supported = codec.is_some_and(audio_codec_is_supported);
+        if let Some(codec) = codec.filter(|_| self.allowed && !supported) {
+            tracing::warn!(codec, "audio in this codec can't be passed on: going on without it");
+        }
+        self.asked_for = self.allowed && supported;
+    }
+
+    /// Notes that ffmpeg failed. Whether it may succeed when not asked for audio.
+    pub(crate) fn failed(&mut self, kind: Option<FailureKind>) -> bool {
+        let unusable = kind == Some(FailureKind::AudioCodec);
+        let about_audio = unusable || kind == Some(FailureKind::NoAudio);
+        if !about_audio || !self.asked_for {
+            return false;
+        }
+        self.unusable |= unusable;
+        self.asked_for = false;
+        true
+    }
+
+    /// Notes whether ffmpeg sees audio. `true` when it does, was not asked for it, and is to be
+    /// started anew.
+    pub(crate) fn seen(&mut self, audio: bool) -> bool {
+        let too_soon = self.came_back.is_some_and(|moment| moment.elapsed() < ONCE_IN);
+        if !audio || !self.allowed || self.asked_for || self.unusable || too_soon {
+            return false;
+        }
+        self.came_back = Some(Instant::now());
+        self.asked_for = true;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audio_that_comes_late_is_asked_for_again_but_not_all_the_time() {
+        let mut wish = AudioWish::new(true);
+        assert!(wish.is_asked_for() && !wish.seen(true));
+        assert!(wish.failed(Some(FailureKind::NoAudio)) && !wish.is_asked_for());
+        assert!(!wish.failed(Some(FailureKind::NoAudio)) && !wish.seen(false));
+        assert!(wish.seen(true) && wish.is_asked_for());
+        assert!(wish.failed(Some(FailureKind::NoAudio)) && !wish.seen(true));
+    }
+
+    #[test]
+    fn audio_that_is_unusable_or_unwanted_is_never_asked_for() {
+        let mut wish = AudioWish::new(true);
+        assert!(wish.failed(Some(FailureKind::AudioCodec)) && !wish.seen(true));
+        let mut wish = AudioWish::new(false);
+        wish.probed(Some("aac"));
+        assert!(!wish.is_asked_for() && !wish.seen(true));
+    }
+
+    #[test]
+    fn a_file_says_for_itself_what_it_has() {
+        let mut wish = AudioWish::new(true);
+        for (codec, expected) in [(None, false), (Some("aac"), true), (Some("alac"), false)] {
+            wish.probed(codec);
+            assert_eq!(wish.is_asked_for(), expected, "{codec:?}");
+        }
+    }
+}
