@@ -41,4 +41,6 @@ mod signals;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]
+mod starve;
+#[cfg(test)]
 mod stopped;

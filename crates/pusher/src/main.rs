@@ -7,6 +7,7 @@ mod args;
 mod audio;
 mod encoder;
 mod pusher;
+mod starve;
 
 use std::process::ExitCode;
 
