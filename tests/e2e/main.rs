@@ -46,3 +46,5 @@ mod soak;
 mod starve;
 #[cfg(test)]
 mod stopped;
+#[cfg(test)]
+mod watchdog;
