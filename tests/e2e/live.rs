@@ -20,7 +20,8 @@ fn comes_out_in_order_and_none_twice() -> Result<()> {
     let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
     let options =
         PublisherOptions { width: 1280, height: 720, audio: true, ..PublisherOptions::default() };
-    let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"));
+    let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"))
+        .pusher_args(&["--on-starve", "none"]);
     let mut running = chain.start(2)?;
     let publisher = Publisher::start(&server.url("source"), options)?;
     server.wait_published("processed")?;

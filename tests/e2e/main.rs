@@ -1,7 +1,7 @@
 //! The promises of the whole system, each kept by real processes: one module for each topic.
 //!
-//! The modules `harness`, `live`, `operate`, `restart` and `scaling` need an RTMP server; `scripts/test.sh`
-//! runs them against each kind of server.
+//! The modules `doctor`, `harness`, `live`, `operate`, `restart` and `scaling` need an RTMP server;
+//! `scripts/test.sh` runs them against each kind of server.
 
 #[cfg(test)]
 mod bad_input;
@@ -14,6 +14,8 @@ mod core_dump;
 mod crash;
 #[cfg(test)]
 mod descriptors;
+#[cfg(test)]
+mod doctor;
 #[cfg(test)]
 mod exec;
 #[cfg(test)]
@@ -42,5 +44,8 @@ mod signals;
 mod soak;
 #[cfg(test)]
 mod sound;
+mod starve;
 #[cfg(test)]
 mod stopped;
+#[cfg(test)]
+mod watchdog;

@@ -19,7 +19,9 @@ struct Scene {
 impl Scene {
     fn start() -> Result<Self> {
         let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
-        let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"));
+        // Repeated pictures would hide what happens to the frames themselves.
+        let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"))
+            .pusher_args(&["--on-starve", "none"]);
         let running = chain.start(2)?;
         let publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
         let watcher = Watcher::start(&server.url("processed"), 640, 360);

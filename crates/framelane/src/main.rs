@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "the output of an operators' tool")]
 
 mod check;
+mod doctor;
 mod gc;
 mod ls;
 mod report;
@@ -72,6 +73,8 @@ enum Command {
         #[arg(value_parser = |name: &str| name.parse::<GroupName>())]
         group: GroupName,
     },
+    /// Look whether this machine has what the stages need; exit with status 9 when it hasn't.
+    Doctor(doctor::Options),
     /// Remove rings that nobody uses, and what dead creators left.
     Gc {
         /// Only these rings; all that are unused when none is named.
@@ -92,6 +95,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Snapshot { ring, file, beside } => snapshot::run(&ring, &file, beside.as_deref()),
         Command::Drain { ring, undo } => Ok(open(&ring)?.set_draining(!undo)?),
         Command::Forget { ring, group } => Ok(open(&ring)?.forget_group(&group)?),
+        Command::Doctor(options) => doctor::run(&options),
         Command::Gc { rings } => gc::run(&rings),
     }
 }

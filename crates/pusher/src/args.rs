@@ -8,6 +8,8 @@ use framelane_media::ffmpeg::ColourMode;
 use framelane_ring::{GroupName, SegmentName};
 use framelane_stage::{LogOptions, parse_bitrate, parse_duration, parse_group, parse_ring};
 
+use crate::starve::OnStarve;
+
 /// Take frames from a ring in order, encode them, and push them to a server or into a file.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -43,6 +45,13 @@ pub(crate) struct Arguments {
     /// Send a track of silence when the source has no audio: some servers and players want one.
     #[arg(long, env = "FRAMELANE_SILENT_AUDIO")]
     pub(crate) silent_audio: bool,
+    /// What to send when processed frames stop coming, so that the stream stays. Only on
+    /// drop-oldest rings [default: original for live outputs, none for files].
+    #[arg(long, env = "FRAMELANE_ON_STARVE", value_name = "REMEDY", value_enum)]
+    pub(crate) on_starve: Option<OnStarve>,
+    /// For how long processed frames may stay away before something else is sent.
+    #[arg(long, env = "FRAMELANE_STARVE_AFTER", default_value = "1s", value_parser = parse_duration)]
+    pub(crate) starve_after: Duration,
     /// Colour conversion: fast (right matrix and range, ordinary rounding) or exact.
     #[arg(long, env = "FRAMELANE_COLOUR", value_name = "MODE", default_value = "fast")]
     pub(crate) colour: ColourMode,

@@ -144,6 +144,13 @@ impl Encoder {
         &self.format
     }
 
+    /// The usual time from one frame to the next.
+    pub(crate) fn frame_interval(&self) -> Duration {
+        let usual = FrameRate::new(USUAL_RATE, 1).expect("a rate that can be");
+        let rate = self.format.frame_rate.unwrap_or(usual);
+        Duration::from_secs_f64(1.0 / rate.per_second().max(1.0))
+    }
+
     /// Whether ffmpeg is still there. It may end without anything having been written to it.
     pub(crate) fn check(&mut self) -> Result<(), EncoderError> {
         match self.child.try_wait() {

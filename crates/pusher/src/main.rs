@@ -9,6 +9,7 @@ mod encoder;
 mod pusher;
 mod silence;
 mod sound;
+mod starve;
 
 use std::process::ExitCode;
 

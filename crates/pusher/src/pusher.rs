@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use framelane_media::ffmpeg::{EncodeOptions, FailureKind, Ffmpeg, OutputKind};
 use framelane_media::{Secrets, Timeline};
-use framelane_ring::{OrderedConsumer, OrderedFrame, Policy, Ring, RingError, ShmError, Turn};
+use framelane_ring::{
+    OrderedConsumer, OrderedFrame, Policy, Record, Ring, RingError, ShmError, Turn,
+};
 use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring};
 
 use crate::args::Arguments;
 use crate::audio::AudioError;
 use crate::encoder::{Encoder, EncoderError, StreamFormat};
 use crate::sound::Sound;
+use crate::starve::{OnStarve, Starvation};
 
 /// How long one wait for a frame lasts before the pusher looks whether it is asked to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -30,6 +33,7 @@ struct Pusher {
     stream: Option<Stream>,
     timeline: Timeline,
     backoff: Backoff,
+    starvation: Starvation,
     /// Not before this moment is the encoder started again.
     retry_at: Option<Instant>,
 }
@@ -51,8 +55,12 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
     secrets.add_output(&args.output);
     let Some(frames) = join(&args, &shutdown)? else { return Ok(()) };
     let output = OutputKind::of(&args.output);
-    let ring = audio_ring(&args.ring)?;
-    let sound = Sound::new(ring, args.group.clone(), output, args.silent_audio);
+    let remedy = match (args.on_starve, output.is_live()) {
+        (Some(remedy), _) => remedy,
+        (None, true) => OnStarve::Original,
+        (None, false) => OnStarve::None,
+    };
+    let sound = Sound::new(audio_ring(&args.ring)?, args.group.clone(), output, args.silent_audio);
     let mut pusher = Pusher {
         ffmpeg,
         secrets,
@@ -61,6 +69,7 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
         stream: None,
         timeline: Timeline::new(false),
         backoff: Backoff::default(),
+        starvation: Starvation::new(remedy, args.starve_after),
         retry_at: None,
         shutdown,
         args,
@@ -102,10 +111,13 @@ fn join(args: &Arguments, shutdown: &Shutdown) -> Result<Option<OrderedConsumer>
 impl Pusher {
     fn push(&mut self) -> Result<(), Failure> {
         while !self.shutdown.requested() && !self.frames.ring().is_draining() {
-            match self.frames.next(PATIENCE)? {
+            match self.frames.next(self.starvation.patience(PATIENCE))? {
                 Turn::Frame(frame) => self.take(frame)?,
                 Turn::Ended => return self.end(),
-                Turn::TimedOut => self.idle()?,
+                Turn::TimedOut => {
+                    self.idle()?;
+                    self.stand_in()?;
+                }
             }
         }
         self.stop();
@@ -114,9 +126,13 @@ impl Pusher {
 
     /// Deals with the frame whose turn it is.
     fn take(&mut self, frame: OrderedFrame) -> Result<(), Failure> {
+        if self.starvation.is_too_late(frame.record()) {
+            return Ok(frame.unsent()?);
+        }
         let placed = self.timeline.place(frame.record().pts_ns, frame.record().received_ns);
-        match self.send(&frame, placed.pts_ns) {
+        match self.send(frame.record(), frame.bytes(), placed.pts_ns) {
             Ok(true) => {
+                self.starvation.note_sent(frame.record(), true);
                 frame.done()?;
                 if self.stream.as_ref().is_some_and(|stream| stream.since.elapsed() > GOOD_RUN) {
                     self.backoff.reset();
@@ -134,19 +150,39 @@ impl Pusher {
         }
     }
 
-    /// Writes a frame and its audio. `false` when there is no encoder now.
-    fn send(&mut self, frame: &OrderedFrame, pts_ns: i64) -> Result<bool, AudioError> {
-        self.prepare(frame, pts_ns)?;
+    /// Sends something else when processed frames don't come.
+    fn stand_in(&mut self) -> Result<(), Failure> {
+        let Some(stream) = &self.stream else { return Ok(()) };
+        let picture = self.starvation.next(self.frames.ring(), stream.encoder.frame_interval())?;
+        let Some(picture) = picture else { return Ok(()) };
+        let record = picture.record;
+        let placed = self.timeline.place(record.pts_ns, record.received_ns);
+        match self.send(&record, picture.bytes(), placed.pts_ns) {
+            Ok(sent) => {
+                if sent {
+                    self.starvation.note_sent(&record, false);
+                }
+                Ok(())
+            }
+            Err(AudioError::Ring(error)) => Err(error.into()),
+            Err(AudioError::Encoder(EncoderError::Stopped)) => Ok(()),
+            Err(AudioError::Encoder(error)) => self.after(error),
+        }
+    }
+
+    /// Writes a picture and its audio. `false` when there is no encoder now.
+    fn send(&mut self, record: &Record, bytes: &[u8], pts_ns: i64) -> Result<bool, AudioError> {
+        self.prepare(record, pts_ns)?;
         let Some(stream) = &mut self.stream else { return Ok(false) };
         let time_ns = pts_ns.saturating_add(stream.shift_ns);
-        stream.encoder.write_frame(time_ns, frame.bytes()).map_err(AudioError::Encoder)?;
+        stream.encoder.write_frame(time_ns, bytes).map_err(AudioError::Encoder)?;
         self.sound.write_up_to(pts_ns, &mut stream.encoder)?;
         Ok(true)
     }
 
     /// Sees to it that there is an encoder for frames like this one, if it is time for one.
-    fn prepare(&mut self, frame: &OrderedFrame, pts_ns: i64) -> Result<(), AudioError> {
-        let format = self.format_of(frame)?;
+    fn prepare(&mut self, record: &Record, pts_ns: i64) -> Result<(), AudioError> {
+        let format = self.format_of(record)?;
         if let Some(stream) = &mut self.stream {
             stream.encoder.check().map_err(AudioError::Encoder)?;
             let running = stream.encoder.format();
@@ -179,9 +215,9 @@ impl Pusher {
     }
 
     /// What a stream of frames like this one is.
-    fn format_of(&mut self, frame: &OrderedFrame) -> Result<StreamFormat, AudioError> {
+    fn format_of(&mut self, record: &Record) -> Result<StreamFormat, AudioError> {
         let ring = self.frames.ring();
-        let geometry = frame.record().geometry.ok_or_else(|| RingError::Descriptor {
+        let geometry = record.geometry.ok_or_else(|| RingError::Descriptor {
             ring: ring.name().to_owned(),
             what: "its frames are no pictures".to_owned(),
         })?;

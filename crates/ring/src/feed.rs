@@ -118,6 +118,20 @@ impl Ring {
         FeedState::Changing
     }
 
+    /// Opens the ring that this ring's producers take their frames from; `None` when there is none,
+    /// or when it is gone.
+    ///
+    /// # Errors
+    /// As [`Ring::open`], but for a ring that isn't there.
+    pub fn open_feed(&self) -> Result<Option<Self>, RingError> {
+        let Some(feed) = self.feed() else { return Ok(None) };
+        match Self::open(&self.segment_name().sibling(&feed.ring)?) {
+            Ok(ring) => Ok(Some(ring).filter(|ring| ring.instance() == feed.instance)),
+            Err(RingError::Shm(ShmError::NotFound(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes `feed` the ring's feed, in a lineage of its own unless it is the feed already. Tells
     /// that lineage.
     pub(crate) fn adopt_feed(&self, mut feed: Feed) -> Result<u16, RingError> {

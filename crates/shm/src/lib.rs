@@ -23,6 +23,7 @@ mod fork;
 mod locks;
 mod memory;
 mod name;
+mod room;
 mod segment;
 mod view;
 

@@ -12,7 +12,6 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::ptr::NonNull;
@@ -22,12 +21,12 @@ use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use crate::fork::{Guarded, between_forks};
 use crate::locks::{HEAP_LOCK_BYTES, HeapLocks, LockFile};
+use crate::room::{check_room, reserve};
 use crate::{Memory, SegmentName, ShmError, View};
 
 /// Where Linux keeps POSIX shared memory.
 pub const SHM_FOLDER: &str = "/dev/shm";
 
-const MIB: u64 = 1 << 20;
 const PAGE: usize = 4096;
 
 /// An open segment: its memory, and the file whose bytes can be locked.
@@ -322,52 +321,6 @@ fn leads_to(name: &SegmentName, file: &File) -> Result<bool, ShmError> {
         Ok(metadata) => Ok(metadata.ino() == inode),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(ShmError::os(format!("looking for {}", name.path().display()))(error)),
-    }
-}
-
-/// Refuses before anything is made when the file system plainly has no room.
-fn check_room(bytes: usize) -> Result<(), ShmError> {
-    let free = free_bytes()?;
-    if bytes as u64 > free { Err(too_small(bytes, free)) } else { Ok(()) }
-}
-
-/// Reserves every page of the file.
-fn reserve(file: &File, bytes: usize) -> Result<(), ShmError> {
-    let length = libc::off_t::try_from(bytes)
-        .map_err(|_| ShmError::os("reserving shared memory")(io::ErrorKind::FileTooLarge.into()))?;
-    loop {
-        // SAFETY: an open descriptor and two numbers.
-        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) } {
-            0 => return Ok(()),
-            libc::EINTR => {}
-            libc::ENOSPC => return Err(too_small(bytes, free_bytes()?)),
-            errno => {
-                let source = io::Error::from_raw_os_error(errno);
-                return Err(ShmError::os(format!("reserving {bytes} bytes of shared memory"))(
-                    source,
-                ));
-            }
-        }
-    }
-}
-
-fn free_bytes() -> Result<u64, ShmError> {
-    let space = nix::sys::statvfs::statvfs(SHM_FOLDER)
-        .map_err(|errno| ShmError::os(format!("asking {SHM_FOLDER} for its size"))(errno.into()))?;
-    Ok(space.blocks_available().saturating_mul(space.fragment_size()))
-}
-
-fn too_small(bytes: usize, free: u64) -> ShmError {
-    let needed_mib = (bytes as u64).div_ceil(MIB);
-    let total = nix::sys::statvfs::statvfs(SHM_FOLDER)
-        .map_or(0, |space| space.blocks().saturating_mul(space.fragment_size()));
-    let used_mib = total.saturating_sub(free).div_ceil(MIB);
-    let free_mib = free / MIB;
-    ShmError::TooSmall {
-        needed_mib,
-        free_mib,
-        wanted_mib: used_mib + needed_mib,
-        folder: SHM_FOLDER,
     }
 }
 

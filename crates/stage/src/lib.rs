@@ -35,6 +35,7 @@ mod exit;
 mod logging;
 mod options;
 mod signals;
+mod watchdog;
 
 pub use backoff::Backoff;
 pub use exit::{ExitStatus, Failure, FailureContext, main_with};

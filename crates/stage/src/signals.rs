@@ -4,15 +4,20 @@
 //! Every stage makes one [`Shutdown`] before it starts threads or children, and hands out clones.
 //! HUP, which a closing terminal sends, is ignored: a stage that was started from a terminal goes
 //! on without it.
+//!
+//! Every loop and every wait of a stage asks whether to stop, so being asked is a sign of life. It
+//! feeds the watchdog of systemd: frames move, or there are none to move.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use crate::watchdog;
 
 /// How soon a sleeper sees that it should stop.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -21,6 +26,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     requested: Arc<AtomicBool>,
+    /// How often somebody asked.
+    asked: Arc<AtomicU64>,
 }
 
 impl Shutdown {
@@ -39,16 +46,18 @@ impl Shutdown {
         }
         // A handler, not SIG_IGN, which children would inherit.
         flag::register(SIGHUP, Arc::new(AtomicBool::new(false)))?;
+        watchdog::start(Arc::clone(&shutdown.asked));
         Ok(shutdown)
     }
 
-    /// Whether to stop.
+    /// Whether to stop. Asking is a sign of life.
     pub fn requested(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         // Relaxed: the flag carries no data with it.
         self.requested.load(Ordering::Relaxed)
     }
 
-    /// The flag itself, for waits that look at a flag.
+    /// The flag itself, for waits that look at a flag, and for those that are no sign of life.
     pub fn flag(&self) -> &AtomicBool {
         &self.requested
     }

@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -69,8 +70,10 @@ fn work(arguments: Arguments) -> Result<(), Failure> {
     let relay = RelayOptions { group, slots, payload_capacity: None };
     let options = Options { from, to, relay };
     let mut program = exec.then(|| {
+        // A wait for the program is no sign of life: it may be the program that hangs.
         let shutdown = shutdown.clone();
-        Program::new(command, framing, move || shutdown.requested())
+        let stop = move || shutdown.flag().load(Ordering::Relaxed);
+        Program::new(command, framing, stop)
     });
     let process = |frame: &Job, out: &mut [u8]| {
         match (&mut program, &frame.record().geometry) {
