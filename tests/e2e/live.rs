@@ -2,9 +2,11 @@
 //! the books.
 
 use std::env;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 use e2e::chain::{RING_IN, RING_OUT};
+use e2e::tools::run;
 use e2e::{
     Chain, Namespace, Publisher, PublisherOptions, RingStat, RtmpServer, Watcher, order_of,
     wait_until,
@@ -100,5 +102,35 @@ fn the_camera_goes_and_comes_back() -> Result<()> {
     order_of(&watcher.seen())?;
     ensure!(running.puller.is_running() && running.workers[0].is_running());
     ensure!(running.pusher.is_running(), "{pids:?}");
+    running.stop()
+}
+
+/// Whether the stream has sound now, as a new viewer would find.
+fn is_heard(url: &str) -> bool {
+    let mut probe = Command::new("ffprobe");
+    probe.args(["-v", "error", "-rw_timeout", "5000000", "-analyzeduration", "1500000"]);
+    probe.args(["-select_streams", "a", "-show_entries", "stream=codec_name", "-of", "csv=p=0"]);
+    run(probe.arg(url)).is_ok_and(|text| text.contains("aac"))
+}
+
+/// Rule: a camera that has no sound at first and has it later is heard later, and the pictures
+/// never wait for it.
+#[test]
+fn sound_that_comes_with_the_next_connection_is_heard() -> Result<()> {
+    let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
+    let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"))
+        .puller_args(&["--stall-timeout", "3s"]);
+    let mut running = chain.start(1)?;
+    let mute = Publisher::start(&server.url("source"), PublisherOptions::default())?;
+    let watcher = Watcher::start(&server.url("processed"), 640, 360);
+    watcher.wait_count(10)?;
+    ensure!(!is_heard(&server.url("processed")), "sound from nowhere");
+    mute.stop()?;
+    let options = PublisherOptions { audio: true, first: 100_000, ..PublisherOptions::default() };
+    let _loud = Publisher::start(&server.url("source"), options)?;
+    watcher.wait_past(100_010)?;
+    wait_until("sound", || is_heard(&server.url("processed")))?;
+    watcher.wait_past(watcher.last().unwrap_or_default() + 50)?;
+    ensure!(running.puller.is_running() && running.pusher.is_running());
     running.stop()
 }

@@ -1,6 +1,6 @@
 //! The promises of the whole system, each kept by real processes: one module for each topic.
 //!
-//! The modules `doctor`, `harness`, `live`, `operate`, `restart` and `scaling` need an RTMP server;
+//! The modules `chaos`, `doctor`, `harness`, `live`, `operate`, `restart`, `scaling` and `timeline` need an RTMP server;
 //! `scripts/test.sh` runs them against each kind of server.
 
 #[cfg(test)]
@@ -10,6 +10,8 @@ mod bad_ring;
 #[cfg(test)]
 mod c_worker;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod core_dump;
 mod crash;
 #[cfg(test)]
@@ -18,6 +20,8 @@ mod descriptors;
 mod doctor;
 #[cfg(test)]
 mod exec;
+#[cfg(test)]
+mod flaky_camera;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
@@ -44,8 +48,11 @@ mod signals;
 mod soak;
 #[cfg(test)]
 mod sound;
+#[cfg(test)]
 mod starve;
 #[cfg(test)]
 mod stopped;
+#[cfg(test)]
+mod timeline;
 #[cfg(test)]
 mod watchdog;

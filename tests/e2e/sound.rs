@@ -62,7 +62,7 @@ fn same_sound(clip: &str, out: &str) -> Result<usize> {
     let (wanted, got) = (audio_hashes(clip)?, audio_hashes(out)?);
     // Only what was to be heard before the first picture may be missing.
     let early = wanted.len().checked_sub(got.len()).context("too many packets")?;
-    let last_missing = wanted.iter().take(early).last();
+    let last_missing = wanted.iter().take(early).next_back();
     ensure!(
         last_missing.is_none_or(|packet| packet.pts_us < from + ROUNDING_US),
         "{early} missing"

@@ -9,8 +9,8 @@ use std::time::Duration;
 use framelane_frame::{Colour, FrameRate, Geometry, PixelFormat};
 use framelane_media::Secrets;
 use framelane_media::ffmpeg::{
-    ChildCommand, DecodeOptions, EncodeOptions, Ffmpeg, InputLines, OutputPipe, RAW_CODEC,
-    TS_OFFSET, probe,
+    AudioMode, ChildCommand, DecodeOptions, EncodeOptions, Ffmpeg, InputLines, OutputPipe,
+    RAW_CODEC, TS_OFFSET, probe,
 };
 use framelane_media::nut::{Class, Limits, Reader, VideoParameters, Writer};
 
@@ -191,7 +191,7 @@ fn audio_packets_travel_unchanged_through_both_pipes() {
         let geometry = Geometry::new(64, 36, PixelFormat::Gray).expect("valid");
         let mut options = EncodeOptions::new(&out, geometry, Colour::default());
         options.codec = RAW_CODEC.to_owned();
-        options.audio = true;
+        options.audio = Some(AudioMode::Copy);
         let command = ChildCommand::new("ffmpeg").args(options.args(&ffmpeg_program)).pipe_stdin();
         let mut child = command.spawn().expect("starts");
         let video = VideoParameters {

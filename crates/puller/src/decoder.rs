@@ -96,6 +96,11 @@ impl Decoder {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).sees_audio()
     }
 
+    /// Whether the source's clock has stepped back, and timestamps stand still since.
+    pub(crate) fn has_stepped_back(&self) -> bool {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).has_stepped_back()
+    }
+
     /// Reads up to the next frame. `None` is the end of ffmpeg's output.
     pub(crate) fn next_frame(&mut self) -> Result<Option<PacketHeader>, Trouble> {
         loop {

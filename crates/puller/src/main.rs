@@ -7,6 +7,7 @@ mod args;
 mod audio;
 mod decoder;
 mod puller;
+mod slots;
 mod trouble;
 mod wish;
 

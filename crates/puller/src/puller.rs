@@ -7,34 +7,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use framelane_frame::{Colour, Matrix};
-use framelane_media::ffmpeg::{
-    DecodeOptions, Ffmpeg, MediaInfo, ProbeError, probe,
-};
+use framelane_media::ffmpeg::{DecodeOptions, Ffmpeg, MediaInfo, ProbeError, probe};
 use framelane_media::{Secrets, Timeline};
-use framelane_ring::{
-    Descriptor, Policy, Record, Ring, RingConfig, RingError, ShmError, Source, VideoTrack,
-    WriteGrant, monotonic_ns,
-};
+use framelane_ring::{Descriptor, Record, Ring, Source, VideoTrack, monotonic_ns};
 use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring};
 
 use crate::args::Arguments;
 use crate::audio::Audio;
 use crate::decoder::{Decoder, source_time_ns};
+use crate::slots::{open_source, wait_for_slot};
 use crate::trouble::Trouble;
 use crate::wish::AudioWish;
 
 /// How long a file may take to tell what is in it.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long one wait for a slot lasts before the puller looks whether it is asked to stop.
-const PATIENCE: Duration = Duration::from_millis(100);
 /// The first and the longest wait before a live input is tried again. A camera that comes back
 /// should be on air soon, and a try costs next to nothing.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// For how long the ring of a stream is there at least.
 const APPEARANCE: Duration = Duration::from_millis(1500);
-/// Metadata that may travel with a frame, in bytes.
-const META_CAPACITY: usize = 4096;
 
 /// How a session ended well.
 enum Ending {
@@ -199,7 +191,6 @@ impl Puller {
             decoder.stop();
         }
         if matches!(result?, Ending::Again) {
-            tracing::info!(input = self.shown_input(), "there is audio now: starting anew");
             decoder.stop();
             return Ok(Ending::Again);
         }
@@ -325,8 +316,8 @@ impl Puller {
         Ok(Ending::Finished)
     }
 
-    /// Moves frames from ffmpeg's pipe into the ring, until the pipe ends, or a live source turns
-    /// out to have audio after all.
+    /// Moves frames from ffmpeg's pipe into the ring, until the pipe ends, or a live source changes
+    /// in a way that only a new ffmpeg can follow.
     fn pump(&mut self, decoder: &mut Decoder, live: bool) -> Result<Ending, Trouble> {
         let geometry = decoder.geometry();
         while let Some(packet) = decoder.next_frame()? {
@@ -351,44 +342,21 @@ impl Puller {
                 return Err(Trouble::Stopped);
             }
             self.audio.publish()?;
-            if live && self.wish.seen(decoder.sees_audio()) {
+            if live && let Some(reason) = self.reason_to_start_anew(decoder) {
+                tracing::info!(input = self.shown_input(), reason, "starting anew");
                 return Ok(Ending::Again);
             }
         }
         Ok(Ending::Finished)
     }
-}
 
-/// Becomes the source of the ring. The ring of an earlier stream has to lose its last users first.
-fn open_source(args: &Arguments, payload: usize, shutdown: &Shutdown) -> Result<Source, Trouble> {
-    let config = RingConfig {
-        slots: args.slots,
-        payload_capacity: payload,
-        meta_capacity: META_CAPACITY,
-        policy: args.policy(),
-    };
-    loop {
-        match Source::attach(&args.ring, &config) {
-            Err(RingError::Ended(_) | RingError::Shm(ShmError::NotFound(_)))
-                if !shutdown.requested() =>
-            {
-                shutdown.sleep(PATIENCE);
-            }
-            other => return Ok(other?),
+    fn reason_to_start_anew(&mut self, decoder: &Decoder) -> Option<&'static str> {
+        if decoder.has_stepped_back() {
+            Some("the source's clock has stepped back")
+        } else if self.wish.seen(decoder.sees_audio()) {
+            Some("there is audio now")
+        } else {
+            None
         }
     }
-}
-
-/// Takes a slot for the next frame: at once or not at all on a drop-oldest ring, else as soon as
-/// there is one.
-fn wait_for_slot(source: &mut Source, shutdown: &Shutdown) -> Result<Option<WriteGrant>, Trouble> {
-    if source.ring().policy() == Policy::DropOldest {
-        return Ok(source.acquire(Duration::ZERO)?);
-    }
-    while !shutdown.requested() {
-        if let Some(grant) = source.acquire(PATIENCE)? {
-            return Ok(Some(grant));
-        }
-    }
-    Err(Trouble::Stopped)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use framelane_media::ffmpeg::ColourMode;
+use framelane_media::ffmpeg::{ColourMode, Latency};
 use framelane_ring::{GroupName, SegmentName};
 use framelane_stage::{LogOptions, parse_bitrate, parse_duration, parse_group, parse_ring};
 
@@ -20,12 +20,17 @@ pub(crate) struct Arguments {
     /// Where to push: an RTMP, RTSP or SRT URL, or a file. A file that is there is overwritten.
     #[arg(long, env = "FRAMELANE_OUTPUT", value_name = "URL|FILE")]
     pub(crate) output: String,
-    /// The encoder, as ffmpeg calls it; rawvideo writes the frames as they are.
+    /// The encoder, as ffmpeg calls it; auto finds one of H.264 that works here, hardware first;
+    /// rawvideo writes the frames as they are.
     #[arg(long, env = "FRAMELANE_CODEC", default_value = "libx264")]
     pub(crate) codec: String,
-    /// The encoder's preset, where it has presets.
-    #[arg(long, env = "FRAMELANE_PRESET", default_value = "veryfast")]
-    pub(crate) preset: String,
+    /// The encoder's preset, where it has presets [default: a fast one; veryfast for libx264].
+    #[arg(long, env = "FRAMELANE_PRESET")]
+    pub(crate) preset: Option<String>,
+    /// What the encoder strives for: low (no frame is held back) or normal (it looks ahead, for a
+    /// better picture) [default: low for live outputs, normal for files].
+    #[arg(long, env = "FRAMELANE_LATENCY")]
+    pub(crate) latency: Option<Latency>,
     /// The bit rate, such as 2M or 800k [default: the encoder's choice].
     #[arg(long, env = "FRAMELANE_BITRATE", value_parser = parse_bitrate)]
     pub(crate) bitrate: Option<String>,

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use framelane_media::ffmpeg::{EncodeOptions, FailureKind, Ffmpeg, OutputKind};
+use framelane_media::ffmpeg::{EncodeOptions, FailureKind, Ffmpeg, OutputKind, find_encoder};
 use framelane_media::{Secrets, Timeline};
 use framelane_ring::{
     OrderedConsumer, OrderedFrame, Policy, Record, Ring, RingError, ShmError, Turn,
@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// An encoder that has run for so long was a good one: the next failure is a new one.
 const GOOD_RUN: Duration = Duration::from_secs(10);
+
+/// The name of a codec that stands for one that works.
+const AUTO: &str = "auto";
 
 struct Pusher {
     args: Arguments,
@@ -47,10 +50,13 @@ struct Stream {
 }
 
 /// Pushes until the stream ends, the pusher is asked to stop, or trying again is pointless.
-pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
+pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals().context("taking over signals")?;
     let ffmpeg =
         Ffmpeg::find(&args.ffmpeg).map_err(|error| Failure::new(ExitStatus::Ffmpeg, error))?;
+    if args.codec == AUTO {
+        args.codec = choose_encoder(&ffmpeg)?;
+    }
     let mut secrets = Secrets::default();
     secrets.add_output(&args.output);
     let Some(frames) = join(&args, &shutdown)? else { return Ok(()) };
@@ -75,6 +81,15 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
         args,
     };
     pusher.push()
+}
+
+fn choose_encoder(ffmpeg: &Ffmpeg) -> Result<String, Failure> {
+    let found = find_encoder(ffmpeg).ok_or_else(|| {
+        let text = "no encoder of H.264 works here: install an ffmpeg with libx264";
+        Failure::new(ExitStatus::Ffmpeg, anyhow!(text))
+    })?;
+    tracing::info!(codec = found, "this encoder works here");
+    Ok(found.to_owned())
 }
 
 /// Waits for the ring, and becomes the member of the group.
@@ -236,7 +251,8 @@ impl Pusher {
         let args = &self.args;
         let mut options = EncodeOptions::new(&args.output, format.geometry, format.colour);
         options.codec.clone_from(&args.codec);
-        options.preset = Some(args.preset.clone());
+        options.preset.clone_from(&args.preset);
+        options.latency = args.latency.unwrap_or(options.latency);
         options.bitrate.clone_from(&args.bitrate);
         options.gop = args.gop;
         options.frame_rate = format.frame_rate;

@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
-use framelane_frame::{Colour, FrameRate, Geometry, Matrix, PixelFormat, Range};
+use framelane_frame::{Colour, FrameRate, Geometry, PixelFormat, Range};
 
 use super::decode::{ColourMode, scaler_matrix};
+use super::encoder::{Family, Latency};
 use super::source::InputKind;
 use super::version::Ffmpeg;
 
@@ -98,7 +99,7 @@ pub struct EncodeOptions {
     pub output_args: Vec<String>,
     /// ffmpeg's name of the encoder, or [`RAW_CODEC`].
     pub codec: String,
-    /// The encoder's preset, for encoders that have presets.
+    /// The encoder's preset, for encoders that have presets. `None` takes a usual one.
     pub preset: Option<String>,
     /// The bit rate as ffmpeg takes it: `2M`, `800k`. `None` leaves it to the encoder.
     pub bitrate: Option<String>,
@@ -106,8 +107,10 @@ pub struct EncodeOptions {
     pub gop: Duration,
     /// The declared frame rate.
     pub frame_rate: Option<FrameRate>,
-    /// Whether somebody watches: then latency counts for more than compression.
+    /// Whether the bit rate is a limit, as it is for somebody who watches meanwhile.
     pub live: bool,
+    /// What to strive for.
+    pub latency: Latency,
     /// Size and pixel format of the frames.
     pub geometry: Geometry,
     /// The colour of the frames: the range says how YUV frames are, RGB and gray are full range.
@@ -122,12 +125,14 @@ impl EncodeOptions {
     /// Encodes to `output` by x264, with everything else at its default.
     pub fn new(output: impl Into<String>, geometry: Geometry, colour: Colour) -> Self {
         let output = output.into();
+        let live = OutputKind::of(&output).is_live();
         Self {
-            live: OutputKind::of(&output).is_live(),
+            live,
+            latency: if live { Latency::Low } else { Latency::Normal },
             output,
             output_args: Vec::new(),
             codec: "libx264".to_owned(),
-            preset: Some("veryfast".to_owned()),
+            preset: None,
             bitrate: None,
             gop: Duration::from_secs(2),
             frame_rate: None,
@@ -144,6 +149,7 @@ impl EncodeOptions {
         // -y: without it ffmpeg would ask on stdin, where the frames are.
         let start = "-y -nostdin -hide_banner -nostats -loglevel level+info -probesize 32 -copyts";
         extend(&mut args, &start.split(' ').collect::<Vec<_>>());
+        extend(&mut args, self.family().device_args());
         extend(&mut args, &["-f", "nut", "-i", "pipe:0", "-map", "0"]);
         if self.codec == RAW_CODEC {
             extend(&mut args, &["-c:v", "copy"]);
@@ -155,7 +161,7 @@ impl EncodeOptions {
             Some(AudioMode::Aac) => extend(&mut args, &["-c:a", "aac"]),
             None => {}
         }
-        if self.has_zerolatency() {
+        if self.latency == Latency::Low && self.family().has_zerolatency() {
             // Encoders that look ahead need the default: with this they die at once.
             extend(&mut args, &["-max_interleave_delta", "100000"]);
         }
@@ -167,12 +173,12 @@ impl EncodeOptions {
 
     fn video_args(&self, args: &mut Vec<String>, ffmpeg: &Ffmpeg) {
         extend(args, &["-vf", &self.filters(), "-c:v", &self.codec]);
-        if let Some(preset) = self.preset.as_deref().filter(|_| self.has_presets()) {
-            extend(args, &["-preset", preset]);
+        let family = self.family();
+        if let Some(usual) = family.usual_preset() {
+            extend(args, &["-preset", self.preset.as_deref().unwrap_or(usual)]);
         }
-        if self.has_zerolatency() {
-            extend(args, &["-tune", "zerolatency"]);
-        }
+        extend(args, family.latency_args(self.latency));
+        extend(args, family.closed_gop_args());
         if let Some(bitrate) = &self.bitrate {
             extend(args, &["-b:v", bitrate]);
             if self.live {
@@ -217,7 +223,7 @@ impl EncodeOptions {
         self.colour.or_guess(self.geometry.height()).0
     }
 
-    /// Conversion to limited-range yuv420p with even sides, as far as it is needed.
+    /// Conversion to limited-range 4:2:0 with even sides, as far as it is needed.
     fn filters(&self) -> String {
         let format = self.geometry.format();
         let mut filters = Vec::new();
@@ -230,7 +236,7 @@ impl EncodeOptions {
         if in_range == Range::Full || !format.is_yuv() {
             let mut scale = vec!["in_range=pc".to_owned()];
             let rgb = !format.is_yuv() && format != PixelFormat::Gray;
-            if let Some(matrix) = self.scaler_matrix(colour.matrix).filter(|_| rgb) {
+            if let Some(matrix) = scaler_matrix(colour.matrix).filter(|_| rgb) {
                 scale.push(format!("out_color_matrix={matrix}"));
             }
             scale.push("out_range=tv".to_owned());
@@ -242,23 +248,12 @@ impl EncodeOptions {
             });
             filters.push(format!("scale={}", scale.join(":")));
         }
-        filters.push("format=yuv420p".to_owned());
+        filters.push(self.family().input_filter().to_owned());
         filters.join(",")
     }
 
-    fn scaler_matrix(&self, matrix: Matrix) -> Option<&'static str> {
-        scaler_matrix(matrix)
-    }
-
-    fn has_zerolatency(&self) -> bool {
-        self.live && matches!(self.codec.as_str(), "libx264" | "libx265")
-    }
-
-    fn has_presets(&self) -> bool {
-        let codec = self.codec.as_str();
-        ["libx264", "libx264rgb", "libx265", "libsvtav1"].contains(&codec)
-            || codec.ends_with("_nvenc")
-            || codec.ends_with("_qsv")
+    fn family(&self) -> Family {
+        Family::of(&self.codec)
     }
 }
 
@@ -315,6 +310,22 @@ mod tests {
         let mut full = options("a.flv", 1280, PixelFormat::Yuv420p);
         full.colour.range = Range::Full;
         assert!(joined(&full).contains("scale=in_range=pc:out_range=tv:flags=bicubic,format"));
+    }
+
+    #[test]
+    fn each_encoder_is_told_what_it_knows() {
+        let mut options = options("rtmp://h/live/a", 1280, PixelFormat::Rgb24);
+        options.codec = "h264_vaapi".to_owned();
+        let args = joined(&options);
+        assert!(args.contains("-vaapi_device /dev/dri/renderD128 -f nut -i pipe:0"), "{args}");
+        assert!(args.contains(",format=nv12,hwupload -c:v h264_vaapi -bf 0 -g 50"), "{args}");
+        options.codec = "libx264".to_owned();
+        options.latency = Latency::Normal;
+        options.preset = Some("slow".to_owned());
+        let args = joined(&options);
+        assert!(args.contains("-preset slow -g 50") && !args.contains("interleave"), "{args}");
+        options.codec = "libx265".to_owned();
+        assert!(joined(&options).contains("-x265-params open-gop=0"));
     }
 
     #[test]

@@ -1,11 +1,16 @@
-//! What ffmpeg itself says of its input, read off its stderr while it starts.
+//! What ffmpeg itself says of its input, read off its stderr.
 //!
 //! The puller feeds the lines of a live input to [`InputLines`]: size, colour and codecs are there
-//! before the first frame is decoded, without a second connection to the source.
+//! before the first frame is decoded, without a second connection to the source. What changes
+//! later is told there, too, and nowhere else.
 
 use framelane_frame::{Colour, FrameRate, Matrix, Primaries, Range, Transfer};
 
 use super::probe::{AudioInfo, MediaInfo, VideoInfo, ratio, set_full_range_by_format};
+
+/// A step back of the source's clock that ffmpeg's own correction would turn into standstill, in
+/// ticks of the output: microseconds for frames.
+const STEP_BACK_TICKS: i64 = 1_000_000;
 
 /// Collects the facts from the lines between `Input #0` and the first that is about something
 /// else.
@@ -29,6 +34,8 @@ pub struct InputLines {
     info: MediaInfo,
     inside: bool,
     complete: bool,
+    late_audio: bool,
+    stepped_back: bool,
 }
 
 impl InputLines {
@@ -36,6 +43,9 @@ impl InputLines {
     pub fn feed(&mut self, line: &str) {
         let line = line.trim();
         if self.complete {
+            // `New audio stream 0:1 at pos:24160 and DTS:3.2s`
+            self.late_audio |= line.contains("New audio stream 0:");
+            self.stepped_back |= step_back(line).is_some_and(|ticks| ticks > STEP_BACK_TICKS);
             return;
         }
         if let Some(rest) = line.strip_prefix("Input #0, ") {
@@ -51,6 +61,17 @@ impl InputLines {
     /// Whether all lines about the input have passed.
     pub fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// Whether there is audio, from the start or since.
+    pub fn sees_audio(&self) -> bool {
+        self.info.audio.is_some() || self.late_audio
+    }
+
+    /// Whether the source's clock has stepped back. ffmpeg gives the last timestamp again, and
+    /// again, until the source has caught up: only a new ffmpeg follows the new clock.
+    pub fn has_stepped_back(&self) -> bool {
+        self.stepped_back
     }
 
     /// What is known so far. There is no rotation and no duration in it.
@@ -69,6 +90,17 @@ impl InputLines {
             self.info.audio = Some(audio(facts));
         }
     }
+}
+
+/// `Non-monotonous DTS in output stream 0:0; previous: 5460, current: 3000; changing to 5461. ...`;
+/// newer versions write `Non-monotonic DTS`.
+fn step_back(line: &str) -> Option<i64> {
+    let (_, facts) = line.split_once("Non-monoton")?;
+    let number = |name: &str| {
+        let (_, rest) = facts.split_once(name)?;
+        rest.split([',', ';']).next()?.trim().parse::<i64>().ok()
+    };
+    number("previous:")?.checked_sub(number("current:")?)
 }
 
 /// Splits at commas outside of parentheses and brackets.
@@ -224,6 +256,30 @@ mod tests {
             "  Stream #0:0: Video: h264 (Main), yuv420p(top first), 720x576 [SAR 16:15 DAR 4:3], 25 fps",
         );
         assert_eq!((video.colour, video.interlaced), (Colour::default(), true));
+    }
+
+    #[test]
+    fn audio_that_turns_up_later_is_seen() {
+        let mut lines = InputLines::default();
+        for line in ["Input #0, flv, from 'x':", "Stream #0:0: Video: h264, 64x64", "Output #0"] {
+            lines.feed(line);
+        }
+        assert!(lines.is_complete() && !lines.sees_audio());
+        lines.feed("New audio stream 0:1 at pos:24160 and DTS:3.2s");
+        assert!(lines.sees_audio());
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_is_told_from_one_that_jitters() {
+        let mut lines = InputLines::default();
+        for line in ["Input #0, mpegts, from 'x':", "Stream #0:0: Video: h264, 64x64", "Output #0"]
+        {
+            lines.feed(line);
+        }
+        lines.feed("Non-monotonous DTS in output stream 0:0; previous: 5460000, current: 5420000; changing to 5460001.");
+        assert!(!lines.has_stepped_back());
+        lines.feed("[vost#0:0/rawvideo @ 0x1] Non-monotonic DTS; previous: 102000000, current: 20000000; changing to 102000001.");
+        assert!(lines.has_stepped_back());
     }
 
     #[test]

@@ -1,0 +1,57 @@
+//! The puller's side of the ring: becoming its source, and waiting for slots. Both end when the
+//! puller is asked to stop.
+
+use std::time::Duration;
+
+use framelane_ring::{Policy, RingConfig, RingError, ShmError, Source, WriteGrant};
+use framelane_stage::Shutdown;
+
+use crate::args::Arguments;
+use crate::trouble::Trouble;
+
+/// How long one wait for a slot lasts before the puller looks whether it is asked to stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Metadata that may travel with a frame, in bytes.
+const META_CAPACITY: usize = 4096;
+
+/// Becomes the source of the ring. The ring of an earlier stream has to lose its last users first.
+pub(crate) fn open_source(
+    args: &Arguments,
+    payload: usize,
+    shutdown: &Shutdown,
+) -> Result<Source, Trouble> {
+    let config = RingConfig {
+        slots: args.slots,
+        payload_capacity: payload,
+        meta_capacity: META_CAPACITY,
+        policy: args.policy(),
+    };
+    loop {
+        match Source::attach(&args.ring, &config) {
+            Err(RingError::Ended(_) | RingError::Shm(ShmError::NotFound(_)))
+                if !shutdown.requested() =>
+            {
+                shutdown.sleep(PATIENCE);
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// Takes a slot for the next frame: at once or not at all on a drop-oldest ring, else as soon as
+/// there is one.
+pub(crate) fn wait_for_slot(
+    source: &mut Source,
+    shutdown: &Shutdown,
+) -> Result<Option<WriteGrant>, Trouble> {
+    if source.ring().policy() == Policy::DropOldest {
+        return Ok(source.acquire(Duration::ZERO)?);
+    }
+    while !shutdown.requested() {
+        if let Some(grant) = source.acquire(PATIENCE)? {
+            return Ok(Some(grant));
+        }
+    }
+    Err(Trouble::Stopped)
+}

@@ -1,0 +1,96 @@
+//! Rule: there is one timeline. Whatever a source does to its timestamps, those that come out only
+//! rise, at the pace at which the frames came.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e::tools::{ffmpeg, run_ffmpeg};
+use e2e::{Chain, Namespace, Process, RtmpServer, clips, frame_hashes, wait_until};
+
+use crate::flaky_camera::FlakyCamera;
+
+/// The times of a recording's frames, in microseconds.
+fn times_us(path: &str) -> Result<Vec<i64>> {
+    Ok(frame_hashes(path, "gray")?.iter().map(|frame| frame.pts_us).collect())
+}
+
+/// Checks that times rise, by less than `gap_ms` each, and returns what they span, in milliseconds.
+fn span_ms(times: &[i64], gap_ms: i64) -> Result<i64> {
+    for pair in times.windows(2) {
+        let step = pair[1] - pair[0];
+        ensure!((1..gap_ms * 1000).contains(&step), "a step of {step} µs: {times:?}");
+    }
+    Ok((times.last().context("no frame")? - times.first().context("no frame")?) / 1000)
+}
+
+fn raw_chain(namespace: &Namespace, input: &str, out: &str) -> Chain {
+    Chain::new(namespace, input, out).pusher_args(&["--codec", "rawvideo"])
+}
+
+/// A camera whose clock jumps forward and back within one connection, and starts over with each.
+#[test]
+fn jumps_and_reconnects_become_the_time_that_has_passed() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (clip, out) = (namespace.path("clip.ts"), namespace.path("out.nut"));
+    let mut bytes = Vec::new();
+    for offset in ["0", "100", "20"] {
+        let source = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=2", "-bf", "0", "-g", "25"];
+        run_ffmpeg(&[source.as_slice(), &["-output_ts_offset", offset, &clip]].concat())?;
+        bytes.extend(fs::read(&clip)?);
+    }
+    let camera = FlakyCamera::start(&bytes, Duration::from_secs(6))?;
+    let started = Instant::now();
+    let mut running = raw_chain(&namespace, &camera.url(), &out).start(1)?;
+    // The first is asked for audio, which it doesn't have.
+    wait_until("the fourth connection", || camera.connections() >= 4)?;
+    running.stop()?;
+    // It is started anew when it steps back, so the gaps are those of new connections.
+    let times = times_us(&out)?;
+    let (span, expected) = (span_ms(&times, 4_000)?, i64::try_from(started.elapsed().as_millis())?);
+    ensure!((expected / 2..=expected).contains(&span), "{span} ms of {expected}: {times:?}");
+    Ok(())
+}
+
+/// RTMP counts milliseconds in 24 bits, and in 32 from 16777.216 s on.
+#[test]
+fn the_24_bit_limit_of_rtmp_is_no_limit() -> Result<()> {
+    let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
+    let out = namespace.path("out.nut");
+    let mut running = raw_chain(&namespace, &server.url("source"), &out).start(1)?;
+    let mut camera = ffmpeg();
+    camera.args([
+        "-re",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=160x120:r=25:d=11",
+        "-bf",
+        "0",
+        "-g",
+        "25",
+    ]);
+    camera.args(["-c:v", "libx264", "-tune", "zerolatency", "-output_ts_offset", "16772"]);
+    camera.args(["-flvflags", "no_duration_filesize", "-f", "flv", &server.url("source")]);
+    Process::start(&mut camera, "the camera")?.wait_exit()?;
+    running.stop()?;
+    let times = times_us(&out)?;
+    // Frames of the first moments may be dropped.
+    let span = span_ms(&times, 1_500)?;
+    ensure!((5_000..11_500).contains(&span), "{span} ms: {times:?}");
+    Ok(())
+}
+
+/// Those who need a constant rate get one, from a source that has none.
+#[test]
+fn a_rate_is_made_constant_on_request() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (clip, out) = (namespace.path("clip.mkv"), namespace.path("out.nut"));
+    clips::variable_rate(&clip, 60)?;
+    let chain = raw_chain(&namespace, &clip, &out).puller_args(&["--fps", "20"]);
+    chain.start(1)?.expect_success()?;
+    let times = times_us(&out)?;
+    ensure!(times.len() > 20, "{times:?}");
+    ensure!(times.windows(2).all(|pair| pair[1] - pair[0] == 50_000), "{times:?}");
+    Ok(())
+}
