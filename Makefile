@@ -1,7 +1,7 @@
 # Only names the lanes: what each does is in scripts/. `make help` lists them.
 
 # What the lanes take, as in `make up INPUT=rtmp://... OUTPUT=rtmp://... WORKERS=3`.
-export INPUT OUTPUT WORKERS STAGE WORKER OP RING DURATION MINUTES FUZZ_SECONDS FUZZ_TARGET
+export INPUT OUTPUT WORKERS STAGE WORKER OP RING MAX_HOLD DURATION MINUTES FUZZ_SECONDS FUZZ_TARGET
 
 .DEFAULT_GOAL := help
 

@@ -3,7 +3,9 @@
 # when it dies. See also status, scale, restart, down.
 #
 # usage: make up INPUT=url OUTPUT=url [WORKERS=2] [OP=passthrough] [WORKER=program] [RING=cam]
+#                [MAX_HOLD=30s]
 #
+# A worker that has held one frame for longer than MAX_HOLD hangs: it is killed, and started again.
 # WORKER is your own worker, a program with its arguments; it is given --from RING.in --to RING.out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +13,7 @@ source scripts/lib/wait.sh
 source scripts/lib/stages.sh
 
 if [[ -z ${INPUT:-} || -z ${OUTPUT:-} ]]; then
-    sed -n '5,7s/^# \{0,1\}//p' "$0" >&2
+    sed -n '5,9s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 if [[ -e $settings ]]; then
@@ -21,12 +23,13 @@ fi
 
 workers=${WORKERS:-2}
 [[ $workers =~ ^[1-9][0-9]?$ ]] || { echo "up: WORKERS is 1 to 99, not '$workers'" >&2 && exit 2; }
-op=${OP:-passthrough} worker=${WORKER:-} ring=${RING:-cam} namespace=${FRAMELANE_NAMESPACE:-}
+op=${OP:-passthrough} worker=${WORKER:-} ring=${RING:-cam} max_hold=${MAX_HOLD:-30s}
+namespace=${FRAMELANE_NAMESPACE:-}
 [[ -n ${FRAMELANE_BIN_DIR:-} ]] || scripts/build.sh
 bin=$(bin_folder)
 
 mkdir -p "$stages"
-save_settings op worker ring namespace bin
+save_settings op worker ring max_hold namespace bin
 start_stage pusher "$bin/pusher" --ring "$ring.out" --output "$OUTPUT"
 for ((number = 1; number <= workers; number++)); do
     start_worker "$number"

@@ -64,7 +64,8 @@ start_worker() {
     local command=("$bin/worker" --op "$op")
     # Words of WORKER are a program and its arguments.
     [[ -z $worker ]] || read -ra command <<<"$worker"
-    start_stage "worker-$1" "${command[@]}" --from "${ring:?}.in" --to "${ring:?}.out"
+    HANG_CHECK="$bin/framelane check ${ring:?}.in --max-hold ${max_hold:-30s} --pid" \
+        start_stage "worker-$1" "${command[@]}" --from "${ring:?}.in" --to "${ring:?}.out"
 }
 
 # stop_stage NAME: TERM to its supervisor, which passes it on; KILL after 5 s.

@@ -2,14 +2,19 @@
 # Keeps one stage running: starts it again, a second later, when it dies. Ends when the stage has
 # come to the end of its stream, when its command line is wrong, or when told to with TERM.
 #
-# usage: scripts/lib/supervise.sh FOLDER COMMAND...
+# usage: [HANG_CHECK=command] scripts/lib/supervise.sh FOLDER COMMAND...
+#
+# HANG_CHECK, with the stage's process id after it, ends with status 9 when the stage hangs: then
+# the stage is killed.
 #
 # In FOLDER: lock (held while this lives), supervisor and pid (process ids), started (seconds),
 # restarts (a count), state, log. A file `again` there means that the next end is a restart.
 set -uo pipefail
 
-readonly folder=$1 bad_usage=2
+readonly folder=$1 bad_usage=2 unhealthy=9
 shift
+read -ra hang_check <<<"${HANG_CHECK:-}"
+unset HANG_CHECK
 child=
 stopping=
 
@@ -30,14 +35,29 @@ run_once() {
     echo "$child" >"$folder/pid"
     date +%s >"$folder/started"
     echo running >"$folder/state"
+    watch_for_hangs "$child" 9>&- &
+    local watcher=$!
     # A trap interrupts the wait; then the child still runs.
     while :; do
         wait "$child"
         status=$?
         kill -0 "$child" 2>/dev/null || break
     done
+    kill "$watcher" 2>/dev/null
     child=
     rm -f "$folder/pid"
+}
+
+# watch_for_hangs PID: kills the stage when the check says that it hangs.
+watch_for_hangs() {
+    ((${#hang_check[@]} > 0)) || return 0
+    while sleep 2; do
+        "${hang_check[@]}" "$1" >/dev/null 2>&1
+        if [[ $? == "$unhealthy" ]]; then
+            say "hangs: killed"
+            kill -KILL "$1"
+        fi
+    done
 }
 
 say() {

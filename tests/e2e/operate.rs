@@ -25,7 +25,10 @@ impl<'n> Installation<'n> {
     fn up(namespace: &'n Namespace, input: &str, output: &str) -> Result<Self> {
         let binaries = binary("puller")?.parent().context("a binary has a folder")?.to_path_buf();
         let new = Self { namespace, binaries };
-        new.script("up.sh", &[("INPUT", input), ("OUTPUT", output), ("WORKERS", "2")])?;
+        new.script(
+            "up.sh",
+            &[("INPUT", input), ("OUTPUT", output), ("WORKERS", "2"), ("MAX_HOLD", "2s")],
+        )?;
         Ok(new)
     }
 
@@ -80,6 +83,17 @@ fn up_scale_restart_and_down_while_frames_flow() -> Result<()> {
     let pid = stages.pid("worker-1").context("the worker has no process")?;
     kill(Pid::from_raw(pid), Signal::SIGKILL)?;
     wait_until("another worker", || stages.pid("worker-1").is_some_and(|new| new != pid))?;
+    // Hung: it is killed, and another started.
+    let pid = stages.pid("worker-1").context("the worker has no process")?;
+    wait_until("a worker that stops with a frame in hand", || {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+        let held = RingStat::read(&namespace, RING_IN).is_ok_and(|stat| stat.held("worker") > 0);
+        if !held {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+        }
+        held
+    })?;
+    wait_until("a third worker", || stages.pid("worker-1").is_some_and(|new| new != pid))?;
     watcher.wait_past(watcher.last().unwrap_or_default() + 25)?;
     order_of(&watcher.seen())?;
 

@@ -8,11 +8,12 @@ use framelane_stage::{ExitStatus, Failure};
 
 use crate::report::seconds;
 
-/// Fails when somebody has held a slot for longer than `max_hold`, or when books don't balance.
-pub(crate) fn run(ring: &str, max_hold: Duration) -> Result<(), Failure> {
+/// Fails when somebody, or the process `pid` alone, has held a slot for longer than `max_hold`, or
+/// when books don't balance.
+pub(crate) fn run(ring: &str, max_hold: Duration, pid: Option<u32>) -> Result<(), Failure> {
     let snapshot = Ring::open(&SegmentName::new(ring)?)?.snapshot()?;
     let mut complaints = Vec::new();
-    for seat in &snapshot.participants {
+    for seat in snapshot.participants.iter().filter(|seat| pid.is_none_or(|pid| pid == seat.pid)) {
         if let Some(held) = seat.held_seconds.filter(|held| *held > max_hold.as_secs_f64()) {
             complaints.push(format!("process {} has held a slot for {}", seat.pid, seconds(held)));
         }

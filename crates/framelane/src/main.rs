@@ -46,6 +46,9 @@ enum Command {
         /// The longest that a slot may be held.
         #[arg(long, default_value = "10s", value_parser = parse_duration)]
         max_hold: Duration,
+        /// Look at what this process holds only.
+        #[arg(long)]
+        pid: Option<u32>,
     },
     /// Write the newest frame of a ring to a PNG file.
     Snapshot {
@@ -91,7 +94,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Ls => ls::run(),
         Command::Stat { ring, json } => stat::run(&ring, json),
-        Command::Check { ring, max_hold } => check::run(&ring, max_hold),
+        Command::Check { ring, max_hold, pid } => check::run(&ring, max_hold, pid),
         Command::Snapshot { ring, file, beside } => snapshot::run(&ring, &file, beside.as_deref()),
         Command::Drain { ring, undo } => Ok(open(&ring)?.set_draining(!undo)?),
         Command::Forget { ring, group } => Ok(open(&ring)?.forget_group(&group)?),
