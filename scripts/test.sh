@@ -10,12 +10,12 @@
 # FRAMELANE_TEST_SERVER=nginx|srs   the server that the tests start (SRS: SRS_HOME or the path)
 # SRS_URL=rtmp://host[:port][/app]  a running SRS instead, its API at port 1985
 # FRAMELANE_TEST_PATIENCE=n         multiplies the watchdogs on a slow machine
-# FRAMELANE_TEST_LONG=1             watches live streams for a minute
+# FRAMELANE_TEST_LONG=1             watches live streams and outages for longer
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The modules of the tests/e2e that start a server.
-readonly server_modules=(doctor harness live operate restart scaling)
+readonly server_modules=(chaos doctor harness live operate restart scaling timeline)
 
 scripts/setup.sh test
 # The tests start these; built once here, each test finds them up to date.
@@ -23,8 +23,7 @@ cargo build --workspace --bins --locked
 # The C examples are linked with it.
 cargo build --package framelane-capi --lib --locked
 # The victim of the crash tests has failpoints, which nothing else is to have.
-cargo build --package e2e --bin peer --features failpoints --locked \
-    --target-dir "$(scripts/lib/target_dir.sh)/failpoints"
+cargo build --package e2e --bin peer --features failpoints --locked
 FRAMELANE_BIN_DIR=$(scripts/lib/target_dir.sh)/debug
 export FRAMELANE_BIN_DIR
 

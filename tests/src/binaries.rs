@@ -27,8 +27,7 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The path of the peer, the victim of the crash tests. It is built with failpoints, and so in a
-/// target folder of its own: nothing else is to have them.
+/// The path of the peer, the victim of the crash tests: the only binary with failpoints.
 ///
 /// # Errors
 /// When it doesn't build.
@@ -51,17 +50,9 @@ pub fn library_folder() -> Result<PathBuf> {
 
 fn build_peer() -> Result<PathBuf> {
     let test = env::current_exe().context("cannot find the test's own executable")?;
-    let target = test.ancestors().nth(3).context("the test is not in a target folder")?;
-    let target = target.join("failpoints");
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args(["build", "--quiet", "--locked", "--package", "e2e", "--bin", "peer"])
-        .args(["--features", "failpoints", "--target-dir"])
-        .arg(&target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    tools::run(&mut command).context("the peer does not build")?;
-    Ok(target.join("debug/peer"))
+    let folder = test.ancestors().nth(2).context("the test is not in a target folder")?;
+    build(folder, &["--package", "e2e", "--bin", "peer", "--features", "failpoints"])?;
+    Ok(folder.join("peer"))
 }
 
 /// The folder of what has been built, or is now.

@@ -27,6 +27,7 @@ pub use barcode::Picture;
 pub use chain::{Chain, Running};
 pub use framehash::{FrameHash, frame_hashes};
 pub use namespace::Namespace;
+pub use process::Process;
 pub use publisher::{Publisher, PublisherOptions};
 pub use server::{RtmpServer, ServerKind};
 pub use stage::{Finished, Stage, StageCommand};

@@ -70,6 +70,8 @@ pub(crate) struct Starvation {
     last: Option<Last>,
     /// When the last processed frame was sent.
     processed_at: Option<Instant>,
+    /// When the last picture was sent that was not sent before.
+    new_at: Option<Instant>,
     /// Stand-ins since then.
     stand_ins: u64,
     originals: Option<Observer>,
@@ -85,6 +87,7 @@ impl Starvation {
             after,
             last: None,
             processed_at: None,
+            new_at: None,
             stand_ins: 0,
             originals: None,
             newest_original: None,
@@ -101,7 +104,7 @@ impl Starvation {
             self.stand_ins += 1;
             return;
         }
-        self.processed_at = Some(at);
+        (self.processed_at, self.new_at) = (Some(at), Some(at));
         if self.stand_ins > 0 {
             tracing::info!(stand_ins = self.stand_ins, "processed frames are back");
             self.stand_ins = 0;
@@ -174,10 +177,12 @@ impl Starvation {
             self.newest_original = Some(grant.seq());
             let record = *grant.record();
             if record.geometry == Some(last.geometry) && record.pts_ns > last.pts_ns {
+                self.new_at = Some(Instant::now());
                 return Ok(Some(StandIn { record, pixels: Pixels::Slot(grant) }));
             }
         }
-        let silent = last.at.elapsed() >= self.after || self.originals.is_none();
+        let silent = self.new_at.is_none_or(|moment| moment.elapsed() >= self.after)
+            || self.originals.is_none();
         if silent { self.held(ring, last, interval) } else { Ok(None) }
     }
 
