@@ -6,11 +6,13 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use e2e::chain::{RING_IN, RING_OUT};
-use e2e::tools::run;
+use e2e::tools::{ffmpeg, run};
 use e2e::{
-    Chain, Namespace, Publisher, PublisherOptions, RingStat, RtmpServer, Watcher, order_of,
-    wait_until,
+    Chain, Namespace, Process, Publisher, PublisherOptions, RingStat, RtmpServer, Watcher,
+    order_of, wait_until,
 };
+
+use crate::timeline::{span_ms, times_us};
 
 /// How many frames the long test watches: 15 s of them, or 60.
 fn frames_to_watch() -> u32 {
@@ -133,4 +135,35 @@ fn sound_that_comes_with_the_next_connection_is_heard() -> Result<()> {
     watcher.wait_past(watcher.last().unwrap_or_default() + 50)?;
     ensure!(running.puller.is_running() && running.pusher.is_running());
     running.stop()
+}
+
+/// Rule: RTMP counts milliseconds in 24 bits, and in 32 from 16777.216 s on.
+#[test]
+fn the_24_bit_limit_of_rtmp_is_no_limit() -> Result<()> {
+    let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
+    let out = namespace.path("out.nut");
+    let chain =
+        Chain::new(&namespace, &server.url("source"), &out).pusher_args(&["--codec", "rawvideo"]);
+    let mut running = chain.start(1)?;
+    let mut camera = ffmpeg();
+    camera.args([
+        "-re",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=160x120:r=25:d=11",
+        "-bf",
+        "0",
+        "-g",
+        "25",
+    ]);
+    camera.args(["-c:v", "libx264", "-tune", "zerolatency", "-output_ts_offset", "16772"]);
+    camera.args(["-flvflags", "no_duration_filesize", "-f", "flv", &server.url("source")]);
+    Process::start(&mut camera, "the camera")?.wait_exit()?;
+    running.stop()?;
+    let times = times_us(&out)?;
+    // Frames of the first moments may be dropped.
+    let span = span_ms(&times, 1_500)?;
+    ensure!((5_000..11_500).contains(&span), "{span} ms: {times:?}");
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The promises of the whole system, each kept by real processes: one module for each topic.
 //!
-//! The modules `chaos`, `doctor`, `harness`, `live`, `operate`, `restart`, `scaling` and `timeline` need an RTMP server;
+//! The modules `chaos`, `doctor`, `harness`, `live`, `operate`, `restart` and `scaling` need an RTMP server;
 //! `scripts/test.sh` runs them against each kind of server.
 
 #[cfg(test)]
@@ -36,6 +36,8 @@ mod order;
 mod peers;
 #[cfg(test)]
 mod poison;
+#[cfg(test)]
+mod reconnects;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
