@@ -22,20 +22,21 @@ fn frames_to_watch() -> u32 {
 #[test]
 fn comes_out_in_order_and_none_twice() -> Result<()> {
     let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
-    let options =
-        PublisherOptions { width: 1280, height: 720, audio: true, ..PublisherOptions::default() };
+    let options = PublisherOptions { audio: true, ..PublisherOptions::default() };
     let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"))
         .pusher_args(&["--on-starve", "none"]);
     let mut running = chain.start(2)?;
     let publisher = Publisher::start(&server.url("source"), options)?;
     server.wait_published("processed")?;
-    let watcher = Watcher::start(&server.url("processed"), 1280, 720);
+    let watcher = Watcher::start(&server.url("processed"), 640, 360);
     watcher.wait_count(1)?;
     let first = watcher.last().unwrap_or_default();
     watcher.wait_past(first + frames_to_watch())?;
     let seen = watcher.seen();
     let order = order_of(&seen)?;
-    ensure!(seen.iter().all(|frame| frame.session == 0), "the stream broke off");
+    let breaks: Vec<usize> =
+        (1..seen.len()).filter(|&at| seen[at].session != seen[at - 1].session).collect();
+    ensure!(breaks.is_empty(), "the stream broke off after {breaks:?} of {} frames", seen.len());
     // The viewer came later than the stages: it can miss fewer frames than they dropped in all.
     let (taken, emitted) =
         (RingStat::read(&namespace, RING_IN)?, RingStat::read(&namespace, RING_OUT)?);
@@ -91,7 +92,8 @@ fn what_is_dropped_is_what_is_missing() -> Result<()> {
 fn the_camera_goes_and_comes_back() -> Result<()> {
     let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
     let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"))
-        .puller_args(&["--stall-timeout", "3s"]);
+        .puller_args(&["--stall-timeout", "3s"])
+        .pusher_args(&["--on-starve", "none"]);
     let mut running = chain.start(1)?;
     let pids = [running.puller.pid(), running.workers[0].pid(), running.pusher.pid()];
     let publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
