@@ -12,6 +12,8 @@ mod c_worker;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod colour;
+#[cfg(test)]
 mod core_dump;
 mod crash;
 #[cfg(test)]
