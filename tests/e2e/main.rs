@@ -37,6 +37,8 @@ mod order;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod pictures;
+#[cfg(test)]
 mod poison;
 #[cfg(test)]
 mod reconnects;

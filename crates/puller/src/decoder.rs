@@ -81,6 +81,14 @@ impl Decoder {
         self.geometry
     }
 
+    /// Width and height of a pixel in relation to each other; `(0, 0)` when unknown.
+    pub(crate) fn sample_aspect(&self) -> (u32, u32) {
+        match self.reader.streams().get(self.stream).map(|stream| &stream.class) {
+            Some(Class::Video(video)) => video.sample_aspect,
+            _ => (0, 0),
+        }
+    }
+
     /// The frame rate that the source declares.
     pub(crate) fn frame_rate(&self) -> Option<framelane_frame::FrameRate> {
         self.reader.frame_rate()

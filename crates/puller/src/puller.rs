@@ -46,6 +46,8 @@ struct Puller {
     session: u64,
     wish: AudioWish,
     colour: Option<Colour>,
+    /// Whether the source's pictures are interlaced, as far as it is known.
+    interlaced: bool,
     source: Option<Source>,
     audio: Audio,
     timeline: Timeline,
@@ -69,6 +71,7 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
         session: 0,
         wish: AudioWish::new(!args.no_audio),
         colour: None,
+        interlaced: false,
         source: None,
         audio: Audio::new(audio_ring(&args.ring)?, args.policy()),
         timeline: Timeline::new(live),
@@ -221,6 +224,7 @@ impl Puller {
         if !video.is_rgb() {
             self.colour = Some(self.complete(video.colour, video.height));
         }
+        self.interlaced = video.interlaced;
         self.wish.probed(info.audio.as_ref().map(|audio| audio.codec.as_str()));
         Ok(Some(info))
     }
@@ -241,6 +245,7 @@ impl Puller {
         options.input_args.clone_from(&self.args.input_args);
         options.realtime = self.args.realtime;
         options.size = self.args.size.or_else(|| self.ring_size());
+        options.deinterlace = self.interlaced;
         options.colour = self.colour;
         options.colour_mode = self.args.colour;
         options.frame_rate = self.args.fps;
@@ -262,18 +267,18 @@ impl Puller {
     }
 
     /// Whether a live source turns out to need another conversion than ffmpeg does by itself: it
-    /// takes everything untagged for BT.601.
+    /// takes everything untagged for BT.601, and leaves interlaced pictures as they are.
     fn must_start_anew(&mut self, decoder: &Decoder) -> bool {
-        if self.colour.is_some() {
-            return false;
+        let Some(video) = decoder.input_info().video else { return false };
+        let combed = video.interlaced && !self.interlaced;
+        self.interlaced |= video.interlaced;
+        if self.colour.is_some() || video.is_rgb() {
+            return combed;
         }
-        let Some(video) = decoder.input_info().video.filter(|video| !video.is_rgb()) else {
-            return false;
-        };
         let complete = self.complete(video.colour, video.height);
         self.colour = Some(complete);
         let untagged = video.colour.matrix == Matrix::Unknown;
-        untagged && complete.matrix == Matrix::Bt709 && !self.args.pix_fmt.is_yuv()
+        combed || (untagged && complete.matrix == Matrix::Bt709 && !self.args.pix_fmt.is_yuv())
     }
 
     /// Makes or joins the ring, and says in it what the source is.
@@ -282,6 +287,7 @@ impl Puller {
         let live = self.args.is_live(self.input());
         let video = VideoTrack {
             geometry,
+            sample_aspect: decoder.sample_aspect(),
             frame_rate: self.args.fps.or_else(|| decoder.frame_rate()),
             colour: self.colour.unwrap_or_default().or_guess(geometry.height()).0,
         };

@@ -52,6 +52,7 @@ pub(crate) enum EncoderError {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StreamFormat {
     pub(crate) geometry: Geometry,
+    pub(crate) sample_aspect: (u32, u32),
     pub(crate) frame_rate: Option<FrameRate>,
     pub(crate) colour: Colour,
     pub(crate) sound: SoundFormat,
@@ -116,7 +117,7 @@ impl Encoder {
         let usual = FrameRate::new(USUAL_RATE, 1).expect("a rate that can be");
         let video = VideoParameters {
             geometry: format.geometry,
-            sample_aspect: (0, 0),
+            sample_aspect: format.sample_aspect,
             frame_rate: format.frame_rate.unwrap_or(usual),
         };
         let track = format.sound.track();

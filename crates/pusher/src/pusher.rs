@@ -241,6 +241,7 @@ impl Pusher {
         let video = ring.descriptor()?.unwrap_or_default().video;
         Ok(StreamFormat {
             geometry,
+            sample_aspect: video.as_ref().map_or((0, 0), |video| video.sample_aspect),
             frame_rate: video.as_ref().and_then(|video| video.frame_rate),
             colour: video.map(|video| video.colour).unwrap_or_default(),
             sound,

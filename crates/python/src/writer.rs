@@ -60,7 +60,7 @@ impl Writer {
         let descriptor = Descriptor {
             source: format!("python process {}", std::process::id()),
             live: policy == Policy::DropOldest,
-            video: Some(VideoTrack { geometry, frame_rate, colour }),
+            video: Some(VideoTrack { geometry, sample_aspect: (1, 1), frame_rate, colour }),
             audio: None,
         };
         source.ring().set_descriptor(&descriptor).map_err(raise)?;

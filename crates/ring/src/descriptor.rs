@@ -35,6 +35,9 @@ pub struct Descriptor {
 pub struct VideoTrack {
     /// Size and pixel format of the frames.
     pub geometry: Geometry,
+    /// Width and height of a pixel in relation to each other; `(0, 0)` when unknown, which is to be
+    /// taken for square.
+    pub sample_aspect: (u32, u32),
     /// The rate that the source declares; a hint.
     pub frame_rate: Option<FrameRate>,
     /// The colour of the source, complete: what was not said has been guessed.
@@ -144,6 +147,7 @@ mod tests {
         let geometry = Geometry::new(1280, 720, PixelFormat::Rgb24).expect("valid");
         let video = VideoTrack {
             geometry,
+            sample_aspect: (4, 3),
             frame_rate: FrameRate::new(30000, 1001),
             colour: Colour::default().or_guess(720).0,
         };

@@ -73,6 +73,8 @@ pub struct DecodeOptions {
     pub realtime: bool,
     /// Width and height of the frames, in pixels; `None` leaves the source's.
     pub size: Option<(u32, u32)>,
+    /// Whether to make whole pictures of those that consist of two fields. It delays frames by one.
+    pub deinterlace: bool,
     /// The pixel format of the frames.
     pub format: PixelFormat,
     /// The source's colour, completed by [`Colour::or_guess`]. `None` leaves it to ffmpeg, which
@@ -100,6 +102,7 @@ impl DecodeOptions {
             input_args: Vec::new(),
             realtime: false,
             size: None,
+            deinterlace: false,
             format,
             colour: None,
             colour_mode: ColourMode::Fast,
@@ -161,9 +164,13 @@ impl DecodeOptions {
         self.colour.map(|colour| Colour { range, ..colour })
     }
 
-    /// The filters, the cheapest first: frames are dropped before they are converted.
+    /// The filters: fields are joined while they are next to each other, and frames dropped before
+    /// they are converted.
     fn filters(&self) -> String {
         let mut filters = Vec::new();
+        if self.deinterlace {
+            filters.push("bwdif=mode=send_frame:deint=interlaced".to_owned());
+        }
         if let Some(rate) = self.frame_rate {
             filters.push(format!("fps={rate}"));
         }
