@@ -10,7 +10,7 @@
 #   slow       three workers that take 300 ms for each frame
 #   dropped    one worker that takes 100 ms, so that frames are dropped
 #   killed     two workers, one of them killed every 1.5 s, and replaced
-#   restarted  the puller killed twice, and replaced
+#   restarted  the puller killed every 5 s, and replaced
 #
 # SYNC_FOLDER=run/sync: another folder for what it makes.
 set -euo pipefail
@@ -107,13 +107,14 @@ live_through() {
         done
         ;;
     restarted)
-        for number in 1 2; do
-            pause "$((duration / 3))"
+        for ((number = 0; number < duration / 5; number++)); do
+            pause 2
             kill_now "$case-puller"
             pause 0.5
             start_puller
+            pause 2.5
         done
-        pause "$((duration - 2 * (duration / 3)))"
+        pause "$((duration % 5))"
         ;;
     *) pause "$duration" ;;
     esac

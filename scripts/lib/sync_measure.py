@@ -21,9 +21,10 @@ import sync_code as code
 LIMIT_MS = 1000 / code.FPS
 # Timestamps in FLV are whole milliseconds, at both sides.
 STEP_TOLERANCE = 0.003
+# Of the seconds of the output: each has a beep, unless the puller was away.
+LEAST_SHARE = 0.5
 # How far from a beep a picture may be to tell its time.
 NEAR = 1.0
-LEAST_SHARE = 0.6
 # A beep that was cut short has no beginning to be trusted.
 LENGTH_TOLERANCE = 0.015
 

@@ -1,7 +1,7 @@
 //! The promises of the whole system, each kept by real processes: one module for each topic.
 //!
-//! The modules `doctor`, `harness`, `live`, `operate`, `restart` and `scaling` need an RTMP server;
-//! `scripts/test.sh` runs them against each kind of server.
+//! The modules `doctor`, `harness`, `live`, `operate`, `restart`, `scaling` and `sync` need an RTMP
+//! server; `scripts/test.sh` runs them against each kind of server.
 
 #[cfg(test)]
 mod bad_input;
@@ -46,5 +46,7 @@ mod soak;
 mod starve;
 #[cfg(test)]
 mod stopped;
+#[cfg(test)]
+mod sync;
 #[cfg(test)]
 mod watchdog;
