@@ -23,7 +23,9 @@ def make(seconds, path):
         command += ["-f", "rawvideo", "-pix_fmt", "gray", "-s", size, "-r", str(code.FPS)]
         command += ["-i", "pipe:0", "-f", "s16le", "-ar", str(code.RATE), "-ac", "1"]
         command += ["-i", sound.name, "-c:v", "libx264", "-preset", "veryfast", "-bf", "0"]
-        command += ["-pix_fmt", "yuv420p", "-g", str(code.FPS), "-c:a", "aac", "-b:a", "128k"]
+        command += ["-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "128k"]
+        # Key frames drift against the beeps: who joins at one finds the next beep anywhere.
+        command += ["-g", str(code.FPS * 6 // 5), "-sc_threshold", "0"]
         command += ["-f", "flv", part]
         with subprocess.Popen(command, stdin=subprocess.PIPE) as ffmpeg:
             for number in range(seconds * code.FPS):

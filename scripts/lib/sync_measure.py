@@ -25,8 +25,9 @@ STEP_TOLERANCE = 0.003
 LEAST_SHARE = 0.5
 # How far from a beep a picture may be to tell its time.
 NEAR = 1.0
-# A beep that was cut short has no beginning to be trusted.
-LENGTH_TOLERANCE = 0.015
+# A beep that was cut short has no beginning to be trusted: after a gap the decoder fades in.
+LENGTH_TOLERANCE = 0.006
+GAP = 0.005
 
 
 @dataclasses.dataclass
@@ -77,36 +78,43 @@ def beeps_of(path):
     raw, log = decode(path, "a", ["-af", look, "-f", "s16le"])
     samples = array.array("h")
     samples.frombytes(raw)
-    starts, chunks, position = [], [], 0
+    # First sample and time of each decoded frame, and where the sound has no gap.
+    frames, runs, position = [], [], 0
     for time, count in re.findall(r"ashowinfo.*\bpts_time:\s*([-\d.e]+).*nb_samples:(\d+)", log):
-        starts.append(position)
-        chunks.append(float(time))
+        if not frames or abs(float(time) - time_at(frames, position)) > GAP:
+            runs.append(position)
+        frames.append((position, float(time)))
         position += int(count)
     if position != len(samples):
         sys.exit(f"sync: {path}: times for {position} of {len(samples)} samples")
     found = []
-    for first, last in loud_parts(samples):
-        if abs((last - first) / code.RATE - code.BEEP_MS / 1000) > LENGTH_TOLERANCE:
-            continue
-        pitch = code.pitch_of(samples[first + code.RATE // 100 : last - code.RATE // 100])
-        chunk = bisect.bisect_right(starts, first) - 1
-        if pitch is not None:
-            found.append(Beep(chunks[chunk] + (first - starts[chunk]) / code.RATE, pitch))
+    for start, end in zip(runs, [*runs[1:], position]):
+        for first, last in loud_parts(samples, start, end):
+            pitch = code.pitch_of(samples[first + code.RATE // 100 : last - code.RATE // 100])
+            length = (last - first) / code.RATE - code.BEEP_MS / 1000
+            if abs(length) <= LENGTH_TOLERANCE and pitch is not None:
+                found.append(Beep(time_at(frames, first), pitch))
     return found
 
 
-def loud_parts(samples):
+def time_at(frames, sample):
+    """The time of a sample, counted from the start of the frame that it is in."""
+    first, time = frames[bisect.bisect_right(frames, (sample, float("inf"))) - 1]
+    return time + (sample - first) / code.RATE
+
+
+def loud_parts(samples, start, end):
     """Where it is loud: first and last sample of each part, 20 ms of silence between two."""
     block, gap = code.RATE // 1000, code.RATE // 50
     first = last = None
-    for start in range(0, len(samples), block):
-        part = samples[start : start + block]
+    for position in range(start, end, block):
+        part = samples[position : min(position + block, end)]
         if max(part) < code.LOUD and min(part) > -code.LOUD:
-            if first is not None and start - last > gap:
+            if first is not None and position - last > gap:
                 yield first, last
                 first = None
             continue
-        loud = [n for n, sample in enumerate(part, start) if abs(sample) >= code.LOUD]
+        loud = [n for n, sample in enumerate(part, position) if abs(sample) >= code.LOUD]
         first = loud[0] if first is None else first
         last = loud[-1]
 
