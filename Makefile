@@ -7,7 +7,7 @@ export INPUT OUTPUT WORKERS STAGE WORKER OP RING DURATION CASES MINUTES FUZZ_SEC
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 .PHONY: setup
 setup: ## install what building, tests and demo need
