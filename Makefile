@@ -1,13 +1,13 @@
 # Only names the lanes: what each does is in scripts/. `make help` lists them.
 
 # What the lanes take, as in `make up INPUT=rtmp://... OUTPUT=rtmp://... WORKERS=3`.
-export INPUT OUTPUT WORKERS STAGE WORKER OP RING MAX_HOLD DURATION MINUTES FUZZ_SECONDS FUZZ_TARGET
+export INPUT OUTPUT WORKERS STAGE WORKER OP RING MAX_HOLD DURATION CASES MINUTES FUZZ_SECONDS FUZZ_TARGET
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 .PHONY: setup
 setup: ## install what building, tests and demo need
@@ -32,6 +32,10 @@ test: ## set up, build, run all tests
 .PHONY: demo
 demo: ## set up, send a real clip through an RTMP server and the stages [WORKER=program] [DURATION=10]
 	@scripts/demo.sh
+
+.PHONY: sync-report
+sync-report: ## measure that sound and pictures stay together [DURATION=30] [CASES="plain slow ..."]
+	@scripts/sync_report.sh
 
 .PHONY: soak
 soak: ## kill and stop processes at random, and account for every frame [MINUTES=10]

@@ -14,6 +14,7 @@ mkdir -p "$logs"
 source scripts/lib/wait.sh
 source scripts/lib/children.sh
 source scripts/lib/rtmp_server.sh
+source scripts/lib/leftovers.sh
 
 clean_up() {
     stop_all
@@ -83,13 +84,8 @@ record() {
 
 check_nothing_is_left() {
     local left
-    left=$(find /dev/shm -name "*$FRAMELANE_NAMESPACE.*")
-    [[ -z $left ]] || fail "segments left behind: $left"
-    # All that was started inherited the variable, and so did what it started.
-    left=$(env -u FRAMELANE_NAMESPACE grep -lsz "^FRAMELANE_NAMESPACE=$FRAMELANE_NAMESPACE\$" \
-        /proc/[0-9]*/environ || true)
-    [[ -z $left ]] || fail "processes left behind: $left"
-    [[ -z ${rtmp_port:-} ]] || ! answers "$rtmp_port" || fail "port $rtmp_port still answers"
+    left=$(leftovers)
+    [[ -z $left ]] || fail "$left"
     echo "demo: no process, port or segment was left behind"
 }
 

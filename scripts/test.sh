@@ -15,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The modules of the tests/e2e that start a server.
-readonly server_modules=(chaos doctor harness live operate restart scaling)
+readonly server_modules=(chaos doctor harness live operate restart scaling sync)
 
 scripts/setup.sh test
 # The tests start these; built once here, each test finds them up to date.

@@ -1,7 +1,7 @@
 //! The promises of the whole system, each kept by real processes: one module for each topic.
 //!
-//! The modules `chaos`, `doctor`, `harness`, `live`, `operate`, `restart` and `scaling` need an RTMP server;
-//! `scripts/test.sh` runs them against each kind of server.
+//! The modules `chaos`, `doctor`, `harness`, `live`, `operate`, `restart`, `scaling` and `sync` need an
+//! RTMP server; `scripts/test.sh` runs them against each kind of server.
 
 #[cfg(test)]
 mod bad_input;
@@ -58,6 +58,8 @@ mod sound;
 mod starve;
 #[cfg(test)]
 mod stopped;
+#[cfg(test)]
+mod sync;
 #[cfg(test)]
 mod timeline;
 #[cfg(test)]
