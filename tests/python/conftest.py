@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import pathlib
+import signal
 import subprocess
 import threading
 import time
@@ -28,6 +29,12 @@ def namespace(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for path in left:
         (SHM / path).unlink()
     assert not left, "segments were left behind"
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> None:
+    """Ctrl-C works, also where a shell in the background has told its children to ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def picture(seq: int, shape: tuple[int, ...] = (48, 64, 3)) -> np.ndarray:
