@@ -114,14 +114,19 @@ impl Consumer {
     /// [`RingError::StillHolding`] when a frame is ready but the last grant is still out, [`RingError::LostSeat`], and
     /// [`RingError::Corrupt`] when the frame's record can't be trusted.
     pub fn claim(&mut self, patience: Duration) -> Result<Claim, RingError> {
-        let start = Instant::now();
+        let mut waiting_since = None;
         loop {
             match self.take(u64::MAX)? {
                 Found::Frame(grant) => return Ok(Claim::Frame(grant)),
                 Found::Ended => return Ok(Claim::Ended),
                 Found::Beyond | Found::Nothing => {}
             }
-            let left = patience.saturating_sub(start.elapsed());
+            // Who polls does not pay for a clock.
+            if patience.is_zero() {
+                return Ok(Claim::TimedOut);
+            }
+            let left =
+                patience.saturating_sub(waiting_since.get_or_insert_with(Instant::now).elapsed());
             if left.is_zero() {
                 return Ok(Claim::TimedOut);
             }
@@ -154,11 +159,13 @@ impl Consumer {
                 }
                 continue;
             }
-            return Ok(match self.oldest_pending(u64::MAX) {
-                Some(_) if limit < u64::MAX => Found::Beyond,
-                Some(_) => continue,
-                None if all_came && !self.is_group_busy() => Found::Ended,
-                None => Found::Nothing,
+            if limit < u64::MAX && self.oldest_pending(u64::MAX).is_some() {
+                return Ok(Found::Beyond);
+            }
+            return Ok(if all_came && !self.is_group_busy() {
+                Found::Ended
+            } else {
+                Found::Nothing
             });
         }
         Ok(Found::Nothing)
@@ -194,7 +201,7 @@ impl Consumer {
     pub(crate) fn claim_slot(&self, slot: u32, limit: u64) -> Result<Option<ReadGrant>, RingError> {
         let (ring, id) = (self.seat.ring(), self.seat.id());
         let hold = self.seat.hold()?;
-        hold.starts_now();
+        let now_ns = hold.starts_now();
         if ring.swing(slot, |word| word.claim(id, self.group))?.is_none() {
             // This participant holds nothing now. A word that says otherwise can't be claimed, but
             // would be found ready for ever.
@@ -220,7 +227,7 @@ impl Consumer {
                     grant.give_back()?;
                     return Ok(None);
                 }
-                self.seat.note_age(record.received_ns);
+                self.seat.note_age(record.received_ns, now_ns);
                 Ok(Some(grant))
             }
             Err(error) => {

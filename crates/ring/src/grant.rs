@@ -97,8 +97,6 @@ impl WriteGrant {
         }
         ring.write_record(self.slot, self.seq, &record);
         failpoint("record.written");
-        seat.note_age(record.received_ns);
-        seat.note_hold();
         let published = ring.publish_counted(seat.id(), self.slot, self.seq, self.known)?;
         let groups = published
             .ok_or_else(|| ring.corrupt(format!("slot {} was taken from its writer", self.slot)))?;
@@ -110,6 +108,10 @@ impl WriteGrant {
             ring.ring_producers();
         }
         failpoint("publish.rung");
+        // After the frame is out: nobody waits for the histograms.
+        let now_ns = monotonic_ns();
+        seat.note_age(record.received_ns, now_ns);
+        seat.note_hold(now_ns);
         self.finished = true;
         Ok(self.seq)
     }
@@ -271,7 +273,7 @@ impl ReadGrant {
         let seat = self.hold.seat();
         let ring = seat.ring();
         self.finished = true;
-        seat.note_hold();
+        seat.note_hold(monotonic_ns());
         let after = match self.group {
             Some(group) => ring.release_counted(seat.id(), self.slot, group, counter, self.seq)?,
             None => ring.swing(self.slot, |word| word.release(seat.id()))?.map(|(_, after)| after),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use framelane_shm::{LockFile, ShmError};
 
 use crate::claim::SEATS;
+use crate::clock::recent_ns;
 use crate::failpoint::failpoint;
 use crate::groups::{GroupName, Membership};
 use crate::histogram;
@@ -178,16 +179,16 @@ impl Seat {
         self.holding.load(Ordering::Acquire)
     }
 
-    /// Notes for how long a slot was held.
-    pub(crate) fn note_hold(&self) {
+    /// Notes for how long a slot was held, until `now_ns`.
+    pub(crate) fn note_hold(&self, now_ns: u64) {
         let since = self.line().held_since_ns.load(Ordering::Relaxed);
-        histogram::record(&self.line().hold, monotonic_ns().saturating_sub(since));
+        histogram::record(&self.line().hold, now_ns.saturating_sub(since));
     }
 
-    /// Notes the age of a frame.
-    pub(crate) fn note_age(&self, received_ns: u64) {
+    /// Notes the age of a frame at `now_ns`.
+    pub(crate) fn note_age(&self, received_ns: u64, now_ns: u64) {
         if received_ns != 0 {
-            histogram::record(&self.line().age, monotonic_ns().saturating_sub(received_ns));
+            histogram::record(&self.line().age, now_ns.saturating_sub(received_ns));
         }
     }
 
@@ -196,7 +197,7 @@ impl Seat {
         if self.ring.segment().lost_by_fork() {
             return Err(ShmError::Forked.into());
         }
-        let now = monotonic_ns();
+        let now = recent_ns();
         let last = self.ring.looked_ns.load(Ordering::Relaxed);
         if u128::from(now.saturating_sub(last)) < LOOK_INTERVAL.as_nanos() {
             return Ok(());
@@ -218,9 +219,11 @@ impl Hold {
         &self.0
     }
 
-    /// Notes that a slot is about to be taken: monitors see since when it is held.
-    pub(crate) fn starts_now(&self) {
-        self.0.line().held_since_ns.store(monotonic_ns(), Ordering::Relaxed);
+    /// Notes that a slot is about to be taken: monitors see since when it is held. Returns the time.
+    pub(crate) fn starts_now(&self) -> u64 {
+        let now_ns = monotonic_ns();
+        self.0.line().held_since_ns.store(now_ns, Ordering::Relaxed);
+        now_ns
     }
 }
 
