@@ -1,0 +1,203 @@
+"""The whole job, file to file: decode to rgb24, pass every frame through a process, encode with
+x264 veryfast into FLV. Wall time, CPU time and memory of Framelane, of the script that it replaces,
+of PyAV, and of one ffmpeg that does the same conversions and nothing else: the limit.
+
+And several streams side by side, at the pace at which they play: CPU time for each.
+
+usage: whole_job.py --clip FILE --bin FOLDER [--rounds 5]     prints one line of JSON for each table
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+
+HERE = pathlib.Path(__file__).parent
+CONVERSIONS = (
+    "scale=in_color_matrix=bt709:in_range=tv:out_range=pc:flags=bilinear,format=rgb24,"
+    "scale=in_range=pc:out_color_matrix=bt709:out_range=tv:flags=bicubic,format=yuv420p"
+)
+SIZES = {"720p": "1280x720", "1080p": "1920x1080"}
+SECONDS = 10
+STREAMS = (1, 4, 16)
+
+
+@dataclass
+class Run:
+    """What a set of processes took, their children included."""
+
+    wall: float
+    cpu: float
+    # Peak memory of each process itself, shared memory left out, in MB.
+    memory: dict[str, float] = field(default_factory=dict)
+
+
+class MemoryWatch:
+    """Notes the largest private memory of some processes while they run."""
+
+    def __init__(self, names: dict[int, str]) -> None:
+        self.peaks = dict.fromkeys(names.values(), 0.0)
+        self._names = names
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.05):
+            for pid, name in self._names.items():
+                self.peaks[name] = max(self.peaks[name], private_mb(pid))
+
+    def stop(self) -> dict[str, float]:
+        self._over.set()
+        self._thread.join()
+        return self.peaks
+
+
+def private_mb(pid: int) -> float:
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return sum(int(fields[key].split()[0]) for key in ("RssAnon", "RssFile") if key in fields) / 1024
+
+
+def run(commands: dict[str, list[str]], namespace: str = "bench") -> Run:
+    """Runs processes side by side until all have ended."""
+    environment = {**os.environ, "FRAMELANE_NAMESPACE": namespace}
+    start = time.monotonic()
+    children = {
+        name: subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        for name, command in commands.items()
+    }
+    watch = MemoryWatch({child.pid: name for name, child in children.items()})
+    # What they say is little, and read when they have ended.
+    cpu = 0.0
+    for name, child in children.items():
+        _, status, usage = os.wait4(child.pid, 0)
+        cpu += usage.ru_utime + usage.ru_stime
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            sys.exit(f"{name} failed: {child.stderr.read()}")
+        child.stderr.close()
+    return Run(time.monotonic() - start, cpu, watch.stop())
+
+
+def framelane(programs: str, clip: str, out: str, ring: str = "job", live: bool = False) -> dict[str, list[str]]:
+    pace = ["--realtime", "--on-full", "block"] if live else []
+    return {
+        "pusher": [f"{programs}/pusher", "--ring", f"{ring}.out", "--output", out],
+        "worker": [f"{programs}/worker", "--from", f"{ring}.in", "--to", f"{ring}.out"],
+        "puller": [f"{programs}/puller", "--input", clip, "--ring", f"{ring}.in", *pace],
+    }
+
+
+def one_ffmpeg(clip: str, out: str) -> dict[str, list[str]]:
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", clip, "-an", "-vf", CONVERSIONS]
+    return {"ffmpeg": [*command, "-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-f", "flv", out]}
+
+
+def script(clip: str, out: str, size: str) -> dict[str, list[str]]:
+    return {"script": [sys.executable, str(HERE / "script.py"), clip, out, size, "25"]}
+
+
+def pyav(clip: str, out: str) -> dict[str, list[str]]:
+    return {"PyAV": [sys.executable, str(HERE / "pyav.py"), clip, out]}
+
+
+def make_clip(source: str, out: str, size: str) -> None:
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-stream_loop", "-1", "-i", source]
+    scale = f"scale={size.replace('x', ':')}:flags=bicubic"
+    colour = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
+    encode = ["-c:v", "libx264", "-preset", "fast", "-pix_fmt", "yuv420p", *colour]
+    subprocess.run([*command, "-t", str(SECONDS), "-an", "-vf", scale, *encode, out], check=True)
+
+
+def frames_in(path: str) -> int:
+    command = ["ffprobe", "-v", "error", "-count_packets", "-select_streams", "v"]
+    command += ["-show_entries", "stream=nb_read_packets", "-of", "csv=p=0", path]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip(",\n "))
+
+
+class Table:
+    """All values of all rounds of each alternative, as the report wants them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.rows: dict[str, dict[str, list[float]]] = {}
+
+    def add(self, row: str, metric: str, value: float) -> None:
+        self.rows.setdefault(row, {}).setdefault(metric, []).append(round(value, 4))
+
+    def print(self) -> None:
+        rows = [{"name": name, "metrics": metrics} for name, metrics in self.rows.items()]
+        print(json.dumps({"table": self.name, "rows": rows}), flush=True)
+
+
+def whole_job(options: argparse.Namespace, folder: str) -> None:
+    table, memory = Table("whole-job"), Table("memory")
+    for size_name, size in SIZES.items():
+        clip = f"{folder}/{size_name}.mp4"
+        make_clip(options.clip, clip, size)
+        expected = frames_in(clip)
+        for _ in range(options.rounds):
+            out = f"{folder}/out.flv"
+            for name, commands in {
+                "Framelane": framelane(options.bin, clip, out),
+                "one ffmpeg": one_ffmpeg(clip, out),
+                "the script": script(clip, out, size),
+                "PyAV": pyav(clip, out),
+            }.items():
+                took = run(commands)
+                got = frames_in(out)
+                if got != expected:
+                    sys.exit(f"{name}: {got} frames of {expected}")
+                table.add(name, f"{size_name}_wall_s", took.wall)
+                table.add(name, f"{size_name}_cpu_s", took.cpu)
+                for process, peak in took.memory.items():
+                    if name in ("Framelane", "the script", "PyAV"):
+                        memory.add(process, f"{size_name}_mb", peak)
+    table.print()
+    memory.print()
+
+
+def side_by_side(options: argparse.Namespace, folder: str) -> None:
+    table = Table("streams")
+    clip = f"{folder}/480p.mp4"
+    make_clip(options.clip, clip, "854x480")
+    for _ in range(min(options.rounds, 3)):
+        for count in STREAMS:
+            ours, theirs = {}, {}
+            for number in range(count):
+                stages = framelane(options.bin, clip, f"{folder}/{number}.flv", f"s{number}", live=True)
+                ours |= {f"{name}-{number}": command for name, command in stages.items()}
+                paced = [sys.executable, str(HERE / "script.py"), clip, f"{folder}/{number}.flv"]
+                theirs[f"script-{number}"] = [*paced, "854x480", "25"]
+            took = run(ours)
+            table.add("Framelane", f"{count}_cpu_s", took.cpu / count)
+            took = run(theirs)
+            table.add("the script", f"{count}_cpu_s", took.cpu / count)
+    table.print()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--clip", required=True)
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        whole_job(options, folder)
+        side_by_side(options, folder)
+
+
+if __name__ == "__main__":
+    main()
