@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use e2e::tools::run;
+use e2e::tools::{run, run_ffmpeg};
 use e2e::{Chain, Finished, Namespace, StageCommand, clips, frame_hashes, ports, wait_until};
 
 /// The documented exit statuses.
@@ -174,6 +174,23 @@ fn an_output_that_is_refused() -> Result<()> {
     let _puller = puller(&namespace, &clip).start()?;
     let pusher = namespace.command("pusher").args(["--ring", "cam.in", "--output", &url]);
     fails(&pusher.args(["--max-retries", "1"]), OUTPUT, &["127.0.0.1"])
+}
+
+#[test]
+fn an_output_that_is_the_input() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let clip = namespace.path("clip.mkv");
+    let source = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", &clip];
+    run_ffmpeg(&source)?;
+    let before = fs::read(&clip)?;
+    let mut chain = Chain::new(&namespace, &clip, &clip);
+    chain.worker = chain.worker.args(["--op", "invert"]);
+    let running = chain.start(1)?;
+    let finished = running.pusher.finish()?;
+    ensure!(finished.code == Some(4), "{finished:?}");
+    ensure!(finished.stderr.contains("the file that is being read"), "{finished:?}");
+    ensure!(fs::read(&clip)? == before, "the input was written over");
+    Ok(())
 }
 
 #[test]

@@ -87,6 +87,8 @@ fn a_camera_that_comes_back_with_another_size() -> Result<()> {
 fn a_publisher_that_sends_garbage() -> Result<()> {
     let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
     let mut running = chain(&namespace, &server).start(1)?;
+    let _viewer = Watcher::start(&server.url("processed"), 640, 360);
+    server.wait_awaited("processed")?;
     let clip = namespace.path("clip.flv");
     let source = ["-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=4", "-c:v", "libx264"];
     run_ffmpeg(&[source.as_slice(), &["-g", "10", "-bf", "0", &clip]].concat())?;
@@ -112,11 +114,12 @@ fn a_recording_on_a_full_disk_leaves_the_others_alone() -> Result<()> {
         .args(["--output", "/dev/full", "--codec", "rawvideo"])
         .args(["--output-arg", "-f", "--output-arg", "nut"])
         .start()?;
+    let watcher = Watcher::start(&server.url("processed"), 640, 360);
+    server.wait_awaited("processed")?;
     let _publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
     let finished = recording.finish()?;
     ensure!(finished.code == Some(4), "{finished:?}");
     ensure!(finished.stderr.contains("No space left on device"), "{finished:?}");
-    let watcher = Watcher::start(&server.url("processed"), 640, 360);
     watcher.wait_count(50)?;
     let seen = watcher.seen();
     ensure!(seen.iter().all(|frame| frame.session == seen[0].session), "the output broke off");

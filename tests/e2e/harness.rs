@@ -13,9 +13,10 @@ use e2e::{
 #[test]
 fn numbers_survive_the_server_and_come_in_order() -> Result<()> {
     let server = RtmpServer::start()?;
+    let watcher = Watcher::start(&server.url("a"), 640, 360);
+    server.wait_awaited("a")?;
     let publisher = Publisher::start(&server.url("a"), PublisherOptions::default())?;
     server.wait_published("a")?;
-    let watcher = Watcher::start(&server.url("a"), 640, 360);
     watcher.wait_count(50)?;
     let order = order_of(&watcher.seen())?;
     ensure!(order.missing == 0, "{order:?}");
@@ -27,8 +28,9 @@ fn numbers_survive_the_server_and_come_in_order() -> Result<()> {
 fn sound_beside_the_pictures_is_published_too() -> Result<()> {
     let server = RtmpServer::start()?;
     let options = PublisherOptions { audio: true, first: 1000, ..PublisherOptions::default() };
-    let publisher = Publisher::start(&server.url("a"), options)?;
     let watcher = Watcher::start(&server.url("a"), 640, 360);
+    server.wait_awaited("a")?;
+    let publisher = Publisher::start(&server.url("a"), options)?;
     watcher.wait_past(1020)?;
     ensure!(order_of(&watcher.seen())?.first >= 1000);
     publisher.stop().map(drop)
@@ -41,11 +43,13 @@ fn a_watcher_comes_back_after_the_server_was_killed() -> Result<()> {
         return Ok(());
     }
     let watcher = Watcher::start(&server.url("a"), 640, 360);
+    server.wait_awaited("a")?;
     let mut publisher = Publisher::start(&server.url("a"), PublisherOptions::default())?;
     watcher.wait_count(10)?;
     server.kill()?;
     wait_until("the end of the publisher", || !publisher.is_running())?;
     server.start_again()?;
+    server.wait_awaited("a")?;
     let options = PublisherOptions { first: 5000, ..PublisherOptions::default() };
     let _second = Publisher::start(&server.url("a"), options)?;
     watcher.wait_past(5010)?;
@@ -58,8 +62,9 @@ fn a_frozen_server_thaws() -> Result<()> {
     if server.kind() == ServerKind::ExternalSrs {
         return Ok(());
     }
-    let publisher = Publisher::start(&server.url("a"), PublisherOptions::default())?;
     let watcher = Watcher::start(&server.url("a"), 640, 360);
+    server.wait_awaited("a")?;
+    let publisher = Publisher::start(&server.url("a"), PublisherOptions::default())?;
     watcher.wait_count(10)?;
     server.freeze()?;
     let before = publisher.written();

@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
+import numpy as np
 import pytest
-from conftest import frame_hashes
+from conftest import SHM, frame_hashes, wait_until
 
 import framelane as fl
 
@@ -39,7 +39,7 @@ def test_a_file_goes_through_the_model(clip, tmp_path, start_method):
     summary = fl.run(
         invert, str(clip), str(output), pusher_args=LOSSLESS, start_method=start_method
     )
-    assert summary == fl.Summary(processed=30, restarts=0)
+    assert summary == fl.Summary(processed=30, dropped=0, failed=0, restarts=0)
     # rgb24 all the way: ffmpeg's own negative of its own decode.
     assert frame_hashes(output) == frame_hashes(clip, "-vf", "format=rgb24,negate")
     assert not stages()
@@ -89,6 +89,67 @@ def test_ctrl_c_stops_everything(tmp_path):
     assert not stages()
 
 
+def test_a_file_is_not_written_over_while_it_is_read(clip, tmp_path):
+    link = tmp_path / "link.mkv"
+    link.symlink_to(clip)
+    before = clip.read_bytes()
+    for target in (clip, link):
+        with pytest.raises(ValueError, match="the same"):
+            fl.run(invert, str(clip), str(target))
+    assert clip.read_bytes() == before
+
+
+def broken(frame):
+    return frame // (frame.seq * 0)
+
+
+@pytest.mark.parametrize("on_error", ["raise", "forward", "give-back"])
+def test_a_model_that_always_fails_is_no_success(clip, tmp_path, on_error):
+    with pytest.raises(fl.ModelFailed, match="in broken\n"):
+        fl.run(strict, str(clip), str(tmp_path / "out.nut"), on_error=on_error)
+    assert not stages()
+
+
+def strict(frame):
+    with np.errstate(all="raise"):
+        return broken(frame)
+
+
+def test_failures_and_dropped_frames_are_counted(clip, tmp_path):
+    def picky(frame):
+        if frame.seq % 10 == 3:
+            raise LookupError("not that one")
+        return None if frame.seq % 10 == 4 else frame
+
+    summary = fl.run(picky, str(clip), str(tmp_path / "out.nut"), pusher_args=LOSSLESS)
+    assert summary == fl.Summary(processed=24, dropped=3, failed=3, restarts=0)
+    assert len(frame_hashes(tmp_path / "out.nut")) == 27
+
+
+def test_nothing_published_is_warned_of(clip, tmp_path, caplog):
+    assert fl.run(lambda frame: None, str(clip), str(tmp_path / "out.nut")).dropped == 30
+    assert "nothing was published" in caplog.text
+
+
+def test_workers_that_die_at_once_end_the_run(clip, tmp_path):
+    def deadly(frame):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    pattern = ["testsrc2=size=160x120:rate=25", str(tmp_path / "out.nut")]
+    with pytest.raises(fl.StageFailed, match="killed by SIGKILL each time"):
+        fl.run(deadly, *pattern, puller_args=ENDLESS)
+    assert not stages()
+
+
+def test_a_script_without_a_guard_is_told_of_it(clip, tmp_path):
+    script = tmp_path / "script.py"
+    ends = f"{str(clip)!r}, {str(tmp_path / 'out.nut')!r}"
+    script.write_text(f"import framelane as fl\nfl.run(len, {ends}, start_method='spawn')\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "if __name__ == '__main__':" in done.stderr
+
+
 PARENT = """
 import sys
 import framelane as fl
@@ -97,17 +158,36 @@ fl.run(lambda frame: frame, sys.argv[1], sys.argv[2], puller_args=sys.argv[3:])
 """
 
 
-def test_the_stages_do_not_outlive_a_parent_that_is_killed(tmp_path, namespace):
+@pytest.fixture
+def script(tmp_path, namespace):
+    """A script in the midst of a run."""
     output = tmp_path / "out.flv"
     command = [sys.executable, "-c", PARENT, PATTERN, str(output), *ENDLESS]
-    parent = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    wait_for(lambda: output.exists() and output.stat().st_size > 1000)
-    parent.kill()
-    parent.wait()
-    wait_for(lambda: not running(namespace))
-    from framelane._stages import find_program
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_until(lambda: output.exists() and output.stat().st_size > 1000)
+    yield process
+    process.kill()
+    process.wait()
 
-    wait_for(lambda: subprocess.run([find_program("framelane"), "gc"]).returncode == 0)
+
+def test_a_script_that_is_terminated_leaves_nothing(script, namespace):
+    script.terminate()
+    assert script.wait(30) == 128 + signal.SIGTERM
+    assert not running(namespace) and not segments(namespace)
+
+
+def test_a_script_that_is_killed_leaves_no_process_and_the_next_run_clears_up(
+    script, namespace, clip, tmp_path
+):
+    script.kill()
+    script.wait()
+    wait_until(lambda: not running(namespace))
+    fl.run(invert, str(clip), str(tmp_path / "next.nut"))
+    assert not segments(namespace)
+
+
+def segments(namespace: str) -> list[str]:
+    return [path.name for path in SHM.iterdir() if path.name.startswith(f"{namespace}.")]
 
 
 def running(namespace: str) -> bool:
@@ -121,10 +201,3 @@ def running(namespace: str) -> bool:
         if int(process) != os.getpid() and wanted in environment.split(b"\0"):
             return True
     return False
-
-
-def wait_for(condition, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition never came"
-        time.sleep(0.05)

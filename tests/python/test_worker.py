@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import drain, feed, frame_hashes, picture, run_together
+from conftest import drain, feed, frame_hashes, picture, run_together, wait_until
 
 import framelane as fl
 from framelane._stages import find_program
@@ -77,7 +78,7 @@ def test_a_model_that_fails_loses_no_frame_and_the_loop_goes_on(background, capl
         return 255 - frame
 
     with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
-        assert worker.run(model, on_error=on_error) == 7
+        assert worker.run(model, on_error=on_error).processed == 7
     feeder.join()
     frames = end.join()
     assert [seq for seq, _, _ in frames] == list(range(8))
@@ -92,7 +93,7 @@ def test_a_model_may_raise_its_way_out_and_the_frame_stays(background):
         with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
             worker.run(lambda frame: 1 / 0, on_error="raise")
     with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
-        assert worker.run(lambda frame, out: np.copyto(out, frame)) == 5
+        assert worker.run(lambda frame, out: np.copyto(out, frame)) == fl.Tally(processed=5)
     feeder.join()
     assert [seq for seq, _, _ in end.join()] == list(range(5))
 
@@ -116,7 +117,7 @@ def test_several_workers_in_threads_share_the_frames(background):
 
     def work():
         with fl.Worker("cam.in", "cam.out", slots=5, timeout=30) as worker:
-            counts.append(worker.run(lambda frame: frame))
+            counts.append(worker.run(lambda frame: frame).processed)
 
     workers = [background(work) for _ in range(3)]
     for worker in workers:
@@ -162,7 +163,7 @@ def test_stop_ends_the_loop_after_the_frame_in_hand(background):
             worker.stop()
     assert seqs == [0]
     with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
-        assert worker.run(lambda frame: frame) == 2
+        assert worker.run(lambda frame: frame) == fl.Tally(processed=2)
     feeder.join()
     assert [seq for seq, _, _ in end.join()] == [0, 1, 2]
 
@@ -198,6 +199,62 @@ def test_a_worker_killed_in_its_model_loses_no_frame(background):
     assert [seq for seq, _, _ in frames] == list(range(12))
     assert all(np.array_equal(array, 255 - picture(seq)) for seq, _, array in frames)
     assert redelivered == [5]
+
+
+def test_only_the_frame_itself_can_be_forwarded(background):
+    feeder, end = background(lambda: feed("cam.in", 1)), background(lambda: drain("cam.out"))
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        for frame, out in worker:
+            for other in (frame.copy(), frame[:10], np.array(frame), None):
+                with pytest.raises(TypeError, match="the frame itself"):
+                    worker.forward(other)
+            with pytest.raises(TypeError, match="metadata is bytes, not dict"):
+                out.meta = {"boxes": []}
+            worker.forward(frame)
+    feeder.join()
+    assert len(end.join()) == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (lambda frame: frame / 255, "returned float"),
+        (lambda frame: frame[:, :, 0] > 9, "returned bool"),
+        (lambda frame: frame[::2], r"shape \(24, 64, 3\): the frame's is \(48, 64, 3\)"),
+        (lambda frame: np.zeros(3, np.uint8), r"shape \(3,\)"),
+    ],
+)
+def test_an_output_that_is_no_picture_is_an_error(background, caplog, wrong, text):
+    feeder, end = background(lambda: feed("cam.in", 4)), background(lambda: drain("cam.out"))
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        assert worker.run(wrong) == fl.Tally(failed=4)
+    feeder.join()
+    assert len(end.join()) == 4, "passed on as they are"
+    assert re.search(text, caplog.text)
+    # The traceback once, and then a line after 2 and after 4.
+    assert caplog.text.count("Traceback") == 1 and len(caplog.records) == 3
+
+
+def test_a_model_without_output_is_warned_of(background, caplog):
+    feeder, end = background(lambda: feed("cam.in", 40)), background(lambda: drain("cam.out"))
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        assert worker.run(lambda frame: None) == fl.Tally(dropped=40)
+    feeder.join()
+    assert end.join() == []
+    assert caplog.text.count("returned None for all of 25 frames") == 1
+
+
+def test_what_is_no_model_is_refused():
+    with fl.Worker("cam.in", "cam.out") as worker, pytest.raises(TypeError, match="callable"):
+        worker.run("model.onnx")
+
+
+def test_waiting_for_a_ring_that_nobody_makes_is_said(background, caplog):
+    worker = fl.Worker("no-such.in", "no-such.out")
+    waiting = background(lambda: next(worker, None))
+    wait_until(lambda: "no frame on ring 'no-such.in' for 3 s" in caplog.text)
+    worker.stop()
+    assert waiting.join() is None
 
 
 def test_bad_names_are_refused(monkeypatch):

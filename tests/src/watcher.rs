@@ -7,12 +7,12 @@
 
 use std::io::Read;
 use std::process::{ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::barcode;
 use crate::process::Process;
@@ -61,6 +61,8 @@ struct Shared {
     stop: AtomicBool,
     player: Mutex<Option<Process>>,
     seen: Mutex<Vec<Seen>>,
+    /// Connections tried.
+    sessions: AtomicU32,
 }
 
 impl Watcher {
@@ -73,6 +75,7 @@ impl Watcher {
             stop: AtomicBool::new(false),
             player: Mutex::default(),
             seen: Mutex::default(),
+            sessions: AtomicU32::new(0),
         });
         let thread = thread::spawn({
             let shared = shared.clone();
@@ -99,6 +102,7 @@ impl Watcher {
         wait_until(&format!("{count} frames of {}", self.shared.url), || {
             lock(&self.shared.seen).len() >= count
         })
+        .with_context(|| self.progress())
     }
 
     /// Waits until a frame with a number above `number` has come.
@@ -109,6 +113,15 @@ impl Watcher {
         wait_until(&format!("frame {number} of {}", self.shared.url), || {
             self.last().is_some_and(|last| last > number)
         })
+        .with_context(|| self.progress())
+    }
+
+    /// What a message says of a viewer who waits in vain.
+    fn progress(&self) -> String {
+        let seen = lock(&self.shared.seen);
+        let sessions = self.shared.sessions.load(Ordering::Relaxed);
+        let age = seen.last().map(|frame| frame.at.elapsed());
+        format!("{} frames over {sessions} connections, the last {age:?} ago", seen.len())
     }
 }
 
@@ -128,6 +141,7 @@ impl Shared {
     fn watch(&self) {
         for session in 0.. {
             let Some(pipe) = self.play() else { return };
+            self.sessions.store(session + 1, Ordering::Relaxed);
             self.note(pipe, session);
             thread::sleep(PAUSE);
         }
@@ -167,7 +181,7 @@ impl Shared {
         ]);
         command.args(["-vf", &filter]).args(keep_every_frame());
         command.args(["-threads", "1", "-f", "rawvideo", "pipe:1"]);
-        command.stdin(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null());
         command
     }
 

@@ -15,7 +15,7 @@ use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring};
 use crate::args::Arguments;
 use crate::audio::Audio;
 use crate::decoder::{Decoder, source_time_ns};
-use crate::slots::{open_source, wait_for_slot};
+use crate::slots::{open_source, wait_for_slot, warn_of_another_source};
 use crate::trouble::Trouble;
 use crate::wish::AudioWish;
 
@@ -305,6 +305,7 @@ impl Puller {
         let Some(source) = &self.source else { return Err(Trouble::Stopped) };
         if let Some((pts_ns, received_ns)) = source.last_frame().filter(|_| self.session == 1) {
             self.timeline = Timeline::after(live, pts_ns, received_ns);
+            warn_of_another_source(source.ring(), &descriptor)?;
         }
         source.ring().set_descriptor(&descriptor)?;
         let ring = source.ring().name();

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use framelane_ring::{Policy, RingConfig, RingError, ShmError, Source, WriteGrant};
+use framelane_ring::{
+    Descriptor, Policy, Ring, RingConfig, RingError, ShmError, Source, WriteGrant,
+};
 use framelane_stage::Shutdown;
 
 use crate::args::Arguments;
@@ -37,6 +39,21 @@ pub(crate) fn open_source(
             other => return Ok(other?),
         }
     }
+}
+
+/// Says that what is in the ring has come from elsewhere: after a change of plans, that is rarely
+/// what anybody wants.
+pub(crate) fn warn_of_another_source(ring: &Ring, own: &Descriptor) -> Result<(), Trouble> {
+    let Some(before) = ring.descriptor()?.filter(|before| before.source != own.source) else {
+        return Ok(());
+    };
+    tracing::warn!(
+        ring = ring.name(),
+        before = before.source,
+        "the ring goes on with another source: what the last one left comes out first, and the \
+         size stays (to start over, stop all stages and run `framelane gc`)"
+    );
+    Ok(())
 }
 
 /// Takes a slot for the next frame: at once or not at all on a drop-oldest ring, else as soon as

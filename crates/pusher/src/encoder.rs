@@ -37,6 +37,9 @@ pub(crate) enum EncoderError {
     /// ffmpeg takes nothing any more.
     #[error("the encoder has taken nothing for {STALL:?}")]
     Stalled,
+    /// The output is the very file that the frames come from.
+    #[error("it is the file that is being read: it would be lost; write to another one")]
+    IsSource,
     /// A frame can't be written.
     #[error("a frame can't be written")]
     Frame(#[source] WriteError),

@@ -1,6 +1,7 @@
 //! The pusher itself: frames in order, one encoder at a time, and the encoder started anew when it
 //! or its server fails. The ring, the timeline and this process outlive both.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -81,6 +82,12 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
         args,
     };
     pusher.push()
+}
+
+/// Whether the output would overwrite the source.
+fn is_same(source: &str, args: &Arguments) -> bool {
+    let path = fs::canonicalize(&args.output);
+    path.is_ok_and(|path| path.is_file() && fs::canonicalize(source).is_ok_and(|it| it == path))
 }
 
 fn choose_encoder(ffmpeg: &Ffmpeg) -> Result<String, Failure> {
@@ -218,6 +225,9 @@ impl Pusher {
 
     /// Starts an encoder, for a stream that begins at `pts_ns`.
     fn start_stream(&mut self, format: StreamFormat, pts_ns: i64) -> Result<(), AudioError> {
+        if self.frames.ring().descriptor()?.is_some_and(|from| is_same(&from.source, &self.args)) {
+            return Err(AudioError::Encoder(EncoderError::IsSource));
+        }
         let options = self.encode_options(&format);
         // A stream may start before 0, but a pipe of NUT can't.
         let shift_ns = if pts_ns < 0 { pts_ns.saturating_neg() } else { 0 };

@@ -5,6 +5,7 @@
 mod framelane;
 mod hop;
 mod iceoryx;
+mod live;
 mod mqueue;
 mod pipe;
 mod results;
@@ -12,6 +13,8 @@ mod socket;
 mod throughput;
 mod transport;
 mod workers;
+
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -44,6 +47,16 @@ enum Part {
         #[arg(long, default_value = "5")]
         rounds: usize,
     },
+    /// Latency of a live stream through an RTMP server.
+    Live {
+        #[arg(long, default_value = "5")]
+        rounds: usize,
+    },
+    /// Latency of a live stream with a model that is slower than the stream.
+    Slow {
+        #[arg(long, default_value = "60")]
+        seconds: u64,
+    },
     /// The receiving process of a measurement: the others start it.
     #[command(hide = true)]
     Receive {
@@ -67,6 +80,8 @@ fn main() -> Result<()> {
         Part::Hop { rounds, busy } => hop::measure(rounds, busy),
         Part::Throughput { rounds } => throughput::measure(rounds),
         Part::Workers { rounds } => workers::measure(rounds),
+        Part::Live { rounds } => live::measure(rounds),
+        Part::Slow { seconds } => live::measure_slow(Duration::from_secs(seconds)),
         Part::Receive { kind, name, bytes, messages, busy, read } => {
             let receiver = kind.receiver(&name, bytes)?;
             if read {

@@ -10,7 +10,7 @@ use serde::Serialize;
 pub(crate) struct Row {
     name: String,
     /// Each metric's value in each round.
-    metrics: BTreeMap<&'static str, Vec<f64>>,
+    metrics: BTreeMap<String, Vec<f64>>,
 }
 
 /// All alternatives of one measurement, in the order in which they came.
@@ -26,12 +26,12 @@ impl Table {
     }
 
     /// Adds a round's value.
-    pub(crate) fn add(&mut self, name: &str, metric: &'static str, value: f64) {
+    pub(crate) fn add(&mut self, name: &str, metric: impl Into<String>, value: f64) {
         let at = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
             self.rows.push(Row { name: name.to_owned(), metrics: BTreeMap::new() });
             self.rows.len() - 1
         });
-        self.rows[at].metrics.entry(metric).or_default().push(value);
+        self.rows[at].metrics.entry(metric.into()).or_default().push(value);
     }
 
     /// Prints the whole as one line.

@@ -21,12 +21,20 @@ pub(super) fn nginx_publishes(address: &str, stream: &str) -> Result<bool> {
 
 /// Whether SRS has a publisher for the stream.
 pub(super) fn srs_publishes(address: &str, stream: &str) -> Result<bool> {
+    let entry = srs_stream(address, stream)?;
+    Ok(entry.is_some_and(|entry| entry["publish"]["active"] == Value::Bool(true)))
+}
+
+/// Whether SRS knows the stream, because somebody publishes it or waits for it.
+pub(super) fn srs_knows(address: &str, stream: &str) -> Result<bool> {
+    Ok(srs_stream(address, stream)?.is_some())
+}
+
+fn srs_stream(address: &str, stream: &str) -> Result<Option<Value>> {
     let page = get(address, "/api/v1/streams/?count=1000")?;
     let page: Value = serde_json::from_str(&page).context("the SRS API speaks no JSON")?;
     let streams = page["streams"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(streams
-        .iter()
-        .any(|entry| entry["name"] == stream && entry["publish"]["active"] == Value::Bool(true)))
+    Ok(streams.iter().find(|entry| entry["name"] == stream).cloned())
 }
 
 /// The host of an RTMP URL, without a port.

@@ -104,6 +104,21 @@ impl RtmpServer {
         })
     }
 
+    /// Waits until the server has the viewer who is about to wait for a stream. SRS before 7.0.151
+    /// may lose a stream that nobody waits for when it is published (ossrs/srs#4656).
+    ///
+    /// # Errors
+    /// When the watchdog runs out.
+    pub fn wait_awaited(&self, stream: &str) -> Result<()> {
+        let name = format!("{}{stream}", self.stream_prefix);
+        wait_until(&format!("a viewer of {stream}"), || match self.kind {
+            ServerKind::Nginx => true,
+            ServerKind::Srs | ServerKind::ExternalSrs => {
+                api::srs_knows(&self.api, &name).unwrap_or_default()
+            }
+        })
+    }
+
     /// Kills the server with SIGKILL.
     ///
     /// # Errors
@@ -198,10 +213,20 @@ impl OwnServer {
                 || ports.iter().all(|&port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
         })?;
         if ended {
-            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            bail!("the RTMP server ended at once: {}", log.trim());
+            bail!("the RTMP server ended at once: {}", self.log().trim());
         }
         Ok(())
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for OwnServer {
+    /// Prints the log, which the test runner shows when the test has failed.
+    fn drop(&mut self) {
+        eprintln!("--- the RTMP server\n{}", self.log());
     }
 }
 

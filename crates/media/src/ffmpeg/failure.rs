@@ -142,7 +142,7 @@ impl FailureKind {
             Self::Refused => "connection refused: nobody listens there",
             Self::Unauthorized => "not authorized",
             Self::Network => "network trouble",
-            Self::NotFound => "not found",
+            Self::NotFound => "no such file, stream or device",
             Self::NotMedia => "not a video that ffmpeg can read",
             Self::NoVideo => "no video stream",
             Self::NoAudio => "no audio stream",

@@ -185,6 +185,11 @@ fn drain(
     lines.throttle.report(&lines.name);
 }
 
+/// Warnings that come with every good file, too.
+fn is_harmless(line: &Line) -> bool {
+    line.text.contains("codec frame size is not set")
+}
+
 /// Where lines go.
 struct Lines {
     tail: Arc<Mutex<Tail>>,
@@ -204,7 +209,7 @@ impl Lines {
         }
         let parsed = Line::parse(&self.secrets.redact(&text));
         line.clear();
-        if parsed.level < Level::Warning {
+        if parsed.level < Level::Warning || is_harmless(&parsed) {
             tracing::debug!(program = %self.name, "{}", parsed.text);
         } else if self.throttle.admits(&self.name) {
             tracing::warn!(program = %self.name, "{}", parsed.text);

@@ -19,7 +19,8 @@ from ._arrays import Frame, Output
 from ._native import ClaimEnded, ForkedError, FramelaneError
 from ._native import version as _version
 from ._rings import Sink, Source
-from ._run import StageFailed, Summary, run
+from ._run import ModelFailed, StageFailed, Summary, run
+from ._tally import Tally
 from ._worker import Worker
 
 __version__ = _version()
@@ -29,11 +30,13 @@ __all__ = [
     "ForkedError",
     "Frame",
     "FramelaneError",
+    "ModelFailed",
     "Output",
     "Sink",
     "Source",
     "StageFailed",
     "Summary",
+    "Tally",
     "Worker",
     "run",
 ]

@@ -191,8 +191,19 @@ class Frame(ClaimedArray):
 class Output(ClaimedArray):
     """Room for what becomes of a frame: a writable array."""
 
-    #: Metadata that travels with the output; the frame's own if it stays None.
-    meta: bytes | None = None
+    _meta: bytes | None = None
+
+    @property
+    def meta(self) -> bytes | None:
+        """Metadata that travels with the output; the frame's own if it stays None."""
+        return self._meta
+
+    @meta.setter
+    def meta(self, meta: bytes | None) -> None:
+        if not isinstance(meta, (bytes, bytearray, memoryview, type(None))):
+            kind = type(meta).__name__
+            raise TypeError(f"metadata is bytes, not {kind}: encode it, as with json.dumps(..).encode()")
+        self._meta = None if meta is None else bytes(meta)
 
 
 def claimed(kind: type[ClaimedArray], array: np.ndarray, claim: Claim) -> Any:
@@ -201,3 +212,17 @@ def claimed(kind: type[ClaimedArray], array: np.ndarray, claim: Claim) -> Any:
     view._claim = claim
     view._borrowed = True
     return view
+
+
+def check_in_hand(frame: Any, in_hand: Frame | None, whose: str) -> None:
+    """Refuses everything but the very frame that was taken last."""
+    if frame is in_hand and frame is not None:
+        return
+    if isinstance(frame, Frame) and frame._borrowed:
+        frame._check()
+        if in_hand is None or frame._claim is not in_hand._claim:
+            raise ValueError(f"frame {frame.seq} is not in hand of this {whose}")
+    raise TypeError(
+        f"this wants the frame itself, as it came from the {whose}, not a copy or a part of it: "
+        "the frame goes on as it came. What you changed goes into the output"
+    )

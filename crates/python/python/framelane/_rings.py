@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from ._arrays import Frame, Output, claimed
+from ._arrays import Frame, Output, check_in_hand, claimed
 from ._native import FramelaneError, Reader, Relay, Writer
+from ._patience import claim
 
 
 class Source:
@@ -58,10 +59,10 @@ class Source:
         if self._frame is not None:
             self.release(self._frame)
         self._started = True
-        claim = self._place.claim(self.timeout)
-        if claim is None:
+        granted = claim(self._place, self._ring, self.timeout)
+        if granted is None:
             raise StopIteration
-        token, pixels = claim
+        token, pixels = granted
         self._frame = claimed(Frame, pixels, token)
         return self._frame
 
@@ -97,9 +98,7 @@ class Source:
         return self._place
 
     def _in_hand(self, frame: Frame) -> None:
-        if self._frame is None or frame._claim is not self._frame._claim:
-            frame._check()
-            raise ValueError(f"frame {frame.seq} is not in hand of this source")
+        check_in_hand(frame, self._frame, "source")
 
     def _end(self, how: Any) -> None:
         self._frame = None

@@ -57,7 +57,7 @@ class Stage:
             errors="replace",
             # Ctrl-C is this process's to handle: it stops the stages in order.
             start_new_session=True,
-            preexec_fn=lambda: _die_with(parent),
+            preexec_fn=lambda: die_with(parent),
         )
         self._reader = threading.Thread(target=self._read, name=f"{name} log", daemon=True)
         self._reader.start()
@@ -95,7 +95,7 @@ class Stage:
         self._process.stderr.close()
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Runs in the child: it is asked to finish when its parent dies, however that happens."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:

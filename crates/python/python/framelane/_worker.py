@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from ._arrays import Frame, Output, claimed
-from ._native import Relay
+import numpy as np
 
-log = logging.getLogger("framelane")
+from ._arrays import Frame, Output, check_in_hand, claimed
+from ._native import Relay
+from ._patience import claim
+from ._tally import Tally
 
 ON_ERROR = ("raise", "forward", "give-back")
 
@@ -41,6 +42,7 @@ class Worker:
         timeout: float | None = None,
     ) -> None:
         self.timeout = timeout
+        self._from_ring = from_ring
         self._relay = Relay(from_ring, to_ring, group, slots)
         self._frame: Frame | None = None
         self._out: Output | None = None
@@ -65,29 +67,33 @@ class Worker:
     def __next__(self) -> tuple[Frame, Output]:
         if self._frame is not None:
             self._publish()
-        claim = self._relay.claim(self.timeout)
-        if claim is None:
+        granted = claim(self._relay, self._from_ring, self.timeout)
+        if granted is None:
             raise StopIteration
-        token, pixels = claim
+        token, pixels = granted
         self._frame = claimed(Frame, pixels, token)
         self._out = claimed(Output, self._relay.acquire(self.timeout), token)
         return self._frame, self._out
 
-    def run(self, model: Callable[..., Any], *, on_error: str = "forward") -> int:
-        """Processes frames until the stream ends; returns how many the model took.
+    def run(self, model: Callable[..., Any], *, on_error: str = "forward") -> Tally:
+        """Processes frames until the stream ends; returns what became of them.
 
-        ``model(frame)`` returns the output as an array, or None to drop the frame;
-        ``model(frame, out)`` writes it. An exception is logged with its traceback, and then
+        ``model(frame)`` returns the output, an array of the frame's shape and dtype, or None to
+        drop the frame; ``model(frame, out)`` writes it. An exception is logged with its traceback,
+        and then
 
         - ``"forward"`` passes the frame on as it is,
         - ``"give-back"`` gives it to another worker; after three failures it is passed on (on a
           drop-oldest ring: dropped),
         - ``"raise"`` ends the loop.
         """
-        if on_error not in ON_ERROR:
-            raise ValueError(f"on_error is {on_error!r}, not one of {', '.join(ON_ERROR)}")
+        check_model(model, on_error)
+        tally = Tally()
+        self._run(model, on_error, tally)
+        return tally
+
+    def _run(self, model: Callable[..., Any], on_error: str, tally: Tally) -> None:
         writes = _takes_output(model)
-        processed = 0
         for frame, out in self:
             try:
                 if writes:
@@ -96,15 +102,15 @@ class Worker:
                     result = model(frame)
                     if result is None:
                         self.skip(frame)
-                    else:
-                        out[:] = result
-                processed += 1
-            except Exception:
+                        tally.note_none()
+                        continue
+                    _store(result, out)
+                tally.note_output()
+            except Exception as error:
+                tally.note_failure(frame.seq, error)
                 if on_error == "raise":
                     raise
-                log.exception("the model failed on frame %d", frame.seq)
                 self.forward(frame) if on_error == "forward" else self.fail(frame)
-        return processed
 
     def skip(self, frame: Frame) -> None:
         """Ends the frame without an output: nobody waits for one."""
@@ -139,9 +145,7 @@ class Worker:
         self._relay.close()
 
     def _in_hand(self, frame: Frame) -> None:
-        if self._frame is None or frame._claim is not self._frame._claim:
-            frame._check()
-            raise ValueError(f"frame {frame.seq} is not in hand of this worker")
+        check_in_hand(frame, self._frame, "worker")
 
     def _publish(self) -> None:
         meta = self._out.meta if self._out is not None else None
@@ -150,6 +154,29 @@ class Worker:
     def _end(self, how: Callable[[], None]) -> None:
         self._frame = self._out = None
         how()
+
+
+def check_model(model: Callable[..., Any], on_error: str) -> None:
+    """Refuses what can't be a model, and options that don't exist."""
+    if not callable(model):
+        raise TypeError(f"the model has to be callable, as model(frame); this is {model!r}")
+    if on_error not in ON_ERROR:
+        raise ValueError(f"on_error is {on_error!r}, not one of {', '.join(ON_ERROR)}")
+
+
+def _store(result: Any, out: Output) -> None:
+    """Writes what the model returned. Only bytes are pixels: floats from 0 to 1 would be black."""
+    pixels = np.asarray(result)
+    if pixels.dtype != out.dtype:
+        raise TypeError(
+            f"the model returned {pixels.dtype}: pixels are {out.dtype}, from 0 to 255 (convert "
+            f"with .astype(np.{out.dtype}))"
+        )
+    if pixels.shape != out.shape:
+        raise ValueError(
+            f"the model returned an array of shape {pixels.shape}: the frame's is {out.shape}"
+        )
+    out[:] = pixels
 
 
 def _takes_output(model: Callable[..., Any]) -> bool:

@@ -1,0 +1,177 @@
+//! Latency of a live stream through a real RTMP server: numbered pictures are published, processed,
+//! and watched at both ends by the same kind of viewer. What a way of processing adds is the
+//! difference between the two viewers.
+
+use std::collections::HashMap;
+use std::env;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e::tools::ffmpeg;
+use e2e::{Chain, Namespace, Process, Publisher, PublisherOptions, RtmpServer, Running, Watcher};
+
+use crate::results::Table;
+
+const WIDTH: usize = 640;
+const HEIGHT: usize = 360;
+const RATE: &str = "25";
+/// For how long each way is watched, once its first picture has come.
+const SPAN: Duration = Duration::from_secs(10);
+/// What the slow model takes for a frame, of which 40 ms would be allowed.
+const SLOW: &str = "0.06";
+
+/// The ways to process a live stream.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Framelane,
+    /// One ffmpeg that decodes and encodes, without any process in between.
+    Relay,
+    /// The script that Framelane replaces.
+    Script,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Framelane => "Framelane",
+            Self::Relay => "one ffmpeg",
+            Self::Script => "the script",
+        }
+    }
+}
+
+/// The processes of a way; they end with it.
+enum Run {
+    Stages(Running, #[expect(dead_code, reason = "removes the rings when it is dropped")] Namespace),
+    Process(Process),
+}
+
+/// Measures latency and first picture of each way in turn.
+pub(crate) fn measure(rounds: usize) -> Result<()> {
+    let mut table = Table::new("latency");
+    for _ in 0..rounds {
+        for way in [Way::Framelane, Way::Relay, Way::Script] {
+            let (first, mut added) = once(way).with_context(|| way.name())?;
+            added.sort_by(f64::total_cmp);
+            table.add(way.name(), "added_p50_ms", added[added.len() / 2]);
+            table.add(way.name(), "added_p99_ms", added[added.len() * 99 / 100]);
+            table.add(way.name(), "first_picture_ms", first);
+        }
+    }
+    table.print()
+}
+
+/// How long the first picture took, and what each later picture took longer than without any
+/// processing; in milliseconds.
+fn once(way: Way) -> Result<(f64, Vec<f64>)> {
+    let server = RtmpServer::start()?;
+    let publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
+    publisher.wait_written(50)?;
+    let before = Watcher::start(&server.url("source"), WIDTH, HEIGHT);
+    before.wait_count(10)?;
+    let after = Watcher::start(&server.url("processed"), WIDTH, HEIGHT);
+    let started = Instant::now();
+    let _running = start(way, &server, "processed", None)?;
+    after.wait_count(1)?;
+    let first = started.elapsed().as_secs_f64() * 1e3;
+    thread::sleep(SPAN);
+    let direct: HashMap<u32, Instant> = before
+        .seen()
+        .iter()
+        .filter_map(|frame| frame.number.map(|number| (number, frame.at)))
+        .collect();
+    // The first second is the viewers' own start.
+    let settled = started + Duration::from_secs(2);
+    let added: Vec<f64> = after
+        .seen()
+        .iter()
+        .filter(|frame| frame.at > settled)
+        .filter_map(|frame| Some((frame.at, *direct.get(&frame.number?)?)))
+        .map(|(processed, direct)| (processed - direct).as_secs_f64() * 1e3)
+        .collect();
+    ensure!(added.len() > 50, "only {} pictures came", added.len());
+    Ok((first, added))
+}
+
+/// Watches a model that takes 60 ms a frame, of a stream that brings one every 40 ms, in both ways
+/// at once: how old the pictures are that come out, and what memory the processes have.
+pub(crate) fn measure_slow(span: Duration) -> Result<()> {
+    let mut table = Table::new("slow-model");
+    let server = RtmpServer::start()?;
+    let publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
+    publisher.wait_written(50)?;
+    let ways = [Way::Framelane, Way::Script].map(|way| -> Result<_> {
+        let output = format!("processed-{}", way.name().replace(' ', "-"));
+        let run = start(way, &server, &output, Some(SLOW))?;
+        Ok((way, run, Watcher::start(&server.url(&output), WIDTH, HEIGHT)))
+    });
+    let ways = ways.into_iter().collect::<Result<Vec<_>>>()?;
+    let started = Instant::now();
+    let samples = 10;
+    for sample in 1..=samples {
+        thread::sleep((started + span * sample / samples).saturating_duration_since(Instant::now()));
+        for (way, run, watcher) in &ways {
+            let seen = watcher.seen();
+            let last = seen.iter().rev().find_map(|frame| Some((frame.number?, frame.at)));
+            let (number, at) = last.with_context(|| format!("{}: no picture", way.name()))?;
+            let age = at.saturating_duration_since(publisher.time_of(number));
+            let seconds = (span * sample / samples).as_secs();
+            table.add(way.name(), format!("age_s_after_{seconds:03}"), age.as_secs_f64());
+            table.add(way.name(), format!("memory_mb_after_{seconds:03}"), run.private_mb()?);
+        }
+    }
+    table.print()
+}
+
+fn start(way: Way, server: &RtmpServer, output: &str, delay: Option<&str>) -> Result<Run> {
+    let (input, output) = (server.url("source"), server.url(output));
+    let mut command = match way {
+        Way::Framelane => {
+            let namespace = Namespace::new()?;
+            let mut chain = Chain::new(&namespace, &input, &output);
+            if let Some(delay) = delay {
+                chain = chain.worker_args(&["--delay", &format!("{delay}s")]);
+            }
+            return Ok(Run::Stages(chain.start(1)?, namespace));
+        }
+        Way::Relay => {
+            let mut command = ffmpeg();
+            command.args(["-i", &input, "-c:v", "libx264", "-preset", "veryfast"]);
+            command.args(["-tune", "zerolatency", "-g", "50", "-f", "flv", &output]);
+            command
+        }
+        Way::Script => {
+            let python = env::var_os("BENCH_PYTHON").context("BENCH_PYTHON: which Python?")?;
+            let mut command = Command::new(python);
+            command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/script.py"));
+            command.args([&input, &output, &format!("{WIDTH}x{HEIGHT}"), RATE]).args(delay);
+            command
+        }
+    };
+    command.stdin(Stdio::null());
+    Ok(Run::Process(Process::start(&mut command, way.name())?))
+}
+
+impl Run {
+    /// Memory of the processes themselves, shared memory and ffmpeg left out, in MB.
+    fn private_mb(&self) -> Result<f64> {
+        let pids = match self {
+            Self::Stages(stages, _) => {
+                let workers = stages.workers.iter().map(e2e::Stage::pid);
+                workers.chain([stages.puller.pid(), stages.pusher.pid()]).collect()
+            }
+            Self::Process(process) => vec![process.pid()],
+        };
+        let status = pids.iter().map(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")));
+        let mut kilobytes = 0.0;
+        for text in status {
+            let text = text.context("a process is gone")?;
+            let private = |line: &&str| line.starts_with("RssAnon") || line.starts_with("RssFile");
+            let values = text.lines().filter(private).filter_map(|line| line.split_whitespace().nth(1));
+            kilobytes += values.filter_map(|value| value.parse::<f64>().ok()).sum::<f64>();
+        }
+        Ok(kilobytes / 1024.0)
+    }
+}
