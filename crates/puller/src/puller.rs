@@ -246,6 +246,7 @@ impl Puller {
         options.realtime = self.args.realtime;
         options.size = self.args.size.or_else(|| self.ring_size());
         options.deinterlace = self.interlaced;
+        options.only_video = self.wish.is_in_vain();
         options.colour = self.colour;
         options.colour_mode = self.args.colour;
         options.frame_rate = self.args.fps;

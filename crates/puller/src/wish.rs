@@ -18,6 +18,8 @@ pub(crate) struct AudioWish {
     /// Whether audio is wanted at all.
     allowed: bool,
     asked_for: bool,
+    /// Whether there was none when it was asked for.
+    absent: bool,
     /// Whether there is audio that can't be passed on.
     unusable: bool,
     came_back: Option<Instant>,
@@ -25,12 +27,17 @@ pub(crate) struct AudioWish {
 
 impl AudioWish {
     pub(crate) fn new(allowed: bool) -> Self {
-        Self { allowed, asked_for: allowed, unusable: false, came_back: None }
+        Self { allowed, asked_for: allowed, absent: false, unusable: false, came_back: None }
     }
 
     /// Whether to ask for audio now.
     pub(crate) fn is_asked_for(&self) -> bool {
         self.asked_for
+    }
+
+    /// Whether the source is known to have no audio.
+    pub(crate) fn is_in_vain(&self) -> bool {
+        self.absent
     }
 
     /// Notes what ffprobe found in a file.
@@ -45,6 +52,7 @@ impl AudioWish {
     /// Notes that ffmpeg failed. Whether it may succeed when not asked for audio.
     pub(crate) fn failed(&mut self, kind: Option<FailureKind>) -> bool {
         let unusable = kind == Some(FailureKind::AudioCodec);
+        self.absent = kind == Some(FailureKind::NoAudio);
         let about_audio = unusable || kind == Some(FailureKind::NoAudio);
         if !about_audio || !self.asked_for {
             return false;
@@ -57,6 +65,7 @@ impl AudioWish {
     /// Notes whether ffmpeg sees audio. `true` when it does, was not asked for it, and is to be
     /// started anew.
     pub(crate) fn seen(&mut self, audio: bool) -> bool {
+        self.absent &= !audio;
         let too_soon = self.came_back.is_some_and(|moment| moment.elapsed() < ONCE_IN);
         if !audio || !self.allowed || self.asked_for || self.unusable || too_soon {
             return false;
@@ -76,8 +85,9 @@ mod tests {
         let mut wish = AudioWish::new(true);
         assert!(wish.is_asked_for() && !wish.seen(true));
         assert!(wish.failed(Some(FailureKind::NoAudio)) && !wish.is_asked_for());
+        assert!(wish.is_in_vain());
         assert!(!wish.failed(Some(FailureKind::NoAudio)) && !wish.seen(false));
-        assert!(wish.seen(true) && wish.is_asked_for());
+        assert!(wish.seen(true) && wish.is_asked_for() && !wish.is_in_vain());
         assert!(wish.failed(Some(FailureKind::NoAudio)) && !wish.seen(true));
     }
 

@@ -19,6 +19,7 @@ const HEIGHT: usize = 360;
 const RATE: &str = "25";
 /// For how long each way is watched, once its first picture has come.
 const SPAN: Duration = Duration::from_secs(10);
+const SETTLING: Duration = Duration::from_secs(5);
 /// What the slow model takes for a frame, of which 40 ms would be allowed.
 const SLOW: &str = "0.06";
 
@@ -44,7 +45,10 @@ impl Way {
 
 /// The processes of a way; they end with it.
 enum Run {
-    Stages(Running, #[expect(dead_code, reason = "removes the rings when it is dropped")] Namespace),
+    Stages(
+        Running,
+        #[expect(dead_code, reason = "removes the rings when it is dropped")] Namespace,
+    ),
     Process(Process),
 }
 
@@ -53,22 +57,30 @@ pub(crate) fn measure(rounds: usize) -> Result<()> {
     let mut table = Table::new("latency");
     for _ in 0..rounds {
         for way in [Way::Framelane, Way::Relay, Way::Script] {
-            let (first, mut added) = once(way).with_context(|| way.name())?;
-            added.sort_by(f64::total_cmp);
-            table.add(way.name(), "added_p50_ms", added[added.len() / 2]);
-            table.add(way.name(), "added_p99_ms", added[added.len() * 99 / 100]);
-            table.add(way.name(), "first_picture_ms", first);
+            let took = once(way).with_context(|| way.name())?;
+            table.add(way.name(), "added_p50_ms", took.added[took.added.len() / 2]);
+            table.add(way.name(), "added_p99_ms", took.added[took.added.len() * 99 / 100]);
+            table.add(way.name(), "first_picture_ms", took.first);
+            let total = &took.total;
+            table.add(way.name(), "glass_to_glass_p50_ms", total[total.len() / 2]);
         }
     }
     table.print()
 }
 
-/// How long the first picture took, and what each later picture took longer than without any
-/// processing; in milliseconds.
-fn once(way: Way) -> Result<(f64, Vec<f64>)> {
+/// What one run took, in milliseconds; the lists are sorted.
+struct Took {
+    /// From the start of the processes to the first picture.
+    first: f64,
+    /// From a viewer of the source to a viewer of the output.
+    added: Vec<f64>,
+    /// From the moment at which the picture was due at the source.
+    total: Vec<f64>,
+}
+
+fn once(way: Way) -> Result<Took> {
     let server = RtmpServer::start()?;
-    let publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
-    publisher.wait_written(50)?;
+    let publisher = publish(&server)?;
     let before = Watcher::start(&server.url("source"), WIDTH, HEIGHT);
     before.wait_count(10)?;
     let after = Watcher::start(&server.url("processed"), WIDTH, HEIGHT);
@@ -76,23 +88,34 @@ fn once(way: Way) -> Result<(f64, Vec<f64>)> {
     let _running = start(way, &server, "processed", None)?;
     after.wait_count(1)?;
     let first = started.elapsed().as_secs_f64() * 1e3;
+    // Viewers, too, take a while until they are where the stream is.
+    thread::sleep(SETTLING);
+    let settled = Instant::now();
     thread::sleep(SPAN);
     let direct: HashMap<u32, Instant> = before
         .seen()
         .iter()
         .filter_map(|frame| frame.number.map(|number| (number, frame.at)))
         .collect();
-    // The first second is the viewers' own start.
-    let settled = started + Duration::from_secs(2);
-    let added: Vec<f64> = after
-        .seen()
-        .iter()
-        .filter(|frame| frame.at > settled)
-        .filter_map(|frame| Some((frame.at, *direct.get(&frame.number?)?)))
-        .map(|(processed, direct)| (processed - direct).as_secs_f64() * 1e3)
-        .collect();
+    let (mut added, mut total) = (Vec::new(), Vec::new());
+    for frame in after.seen().iter().filter(|frame| frame.at > settled) {
+        let Some(number) = frame.number else { continue };
+        let milliseconds = |from| frame.at.saturating_duration_since(from).as_secs_f64() * 1e3;
+        added.extend(direct.get(&number).copied().map(milliseconds));
+        total.push(milliseconds(publisher.time_of(number)));
+    }
     ensure!(added.len() > 50, "only {} pictures came", added.len());
-    Ok((first, added))
+    added.sort_by(f64::total_cmp);
+    total.sort_by(f64::total_cmp);
+    Ok(Took { first, added, total })
+}
+
+/// A camera with a microphone.
+fn publish(server: &RtmpServer) -> Result<Publisher> {
+    let options = PublisherOptions { audio: true, ..PublisherOptions::default() };
+    let publisher = Publisher::start(&server.url("source"), options)?;
+    publisher.wait_written(50)?;
+    Ok(publisher)
 }
 
 /// Watches a model that takes 60 ms a frame, of a stream that brings one every 40 ms, in both ways
@@ -100,18 +123,21 @@ fn once(way: Way) -> Result<(f64, Vec<f64>)> {
 pub(crate) fn measure_slow(span: Duration) -> Result<()> {
     let mut table = Table::new("slow-model");
     let server = RtmpServer::start()?;
-    let publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
-    publisher.wait_written(50)?;
+    let publisher = publish(&server)?;
     let ways = [Way::Framelane, Way::Script].map(|way| -> Result<_> {
         let output = format!("processed-{}", way.name().replace(' ', "-"));
+        let watcher = Watcher::start(&server.url(&output), WIDTH, HEIGHT);
         let run = start(way, &server, &output, Some(SLOW))?;
-        Ok((way, run, Watcher::start(&server.url(&output), WIDTH, HEIGHT)))
+        watcher.wait_count(1)?;
+        Ok((way, run, watcher))
     });
     let ways = ways.into_iter().collect::<Result<Vec<_>>>()?;
     let started = Instant::now();
     let samples = 10;
     for sample in 1..=samples {
-        thread::sleep((started + span * sample / samples).saturating_duration_since(Instant::now()));
+        thread::sleep(
+            (started + span * sample / samples).saturating_duration_since(Instant::now()),
+        );
         for (way, run, watcher) in &ways {
             let seen = watcher.seen();
             let last = seen.iter().rev().find_map(|frame| Some((frame.number?, frame.at)));
@@ -169,7 +195,8 @@ impl Run {
         for text in status {
             let text = text.context("a process is gone")?;
             let private = |line: &&str| line.starts_with("RssAnon") || line.starts_with("RssFile");
-            let values = text.lines().filter(private).filter_map(|line| line.split_whitespace().nth(1));
+            let values =
+                text.lines().filter(private).filter_map(|line| line.split_whitespace().nth(1));
             kilobytes += values.filter_map(|value| value.parse::<f64>().ok()).sum::<f64>();
         }
         Ok(kilobytes / 1024.0)

@@ -19,6 +19,8 @@ pub const TS_OFFSET: Duration = Duration::from_secs(10);
 /// How much of a live input to look at before its first frame, in microseconds: RTMP announces
 /// audio also where there is none.
 const LIVE_ANALYSIS_US: &str = "1500000";
+/// The same where nothing but video comes: RTMP has what a decoder needs before the first picture.
+const VIDEO_ANALYSIS_US: &str = "100000";
 
 /// How exact colour conversions are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -85,6 +87,9 @@ pub struct DecodeOptions {
     pub colour_mode: ColourMode,
     /// A constant frame rate to make, by dropping and repeating frames; `None` leaves time alone.
     pub frame_rate: Option<FrameRate>,
+    /// Whether a live input is known to have nothing but video, so that there is nothing else to
+    /// look out for.
+    pub only_video: bool,
     /// The descriptor for copied audio packets, of an [`OutputPipe`](super::OutputPipe).
     pub audio_fd: Option<RawFd>,
     /// When to give up a silent connection, where the protocol knows such a thing. ffmpeg takes
@@ -98,6 +103,7 @@ impl DecodeOptions {
         let input = input.into();
         Self {
             live: InputKind::of(&input).is_live(),
+            only_video: false,
             input,
             input_args: Vec::new(),
             realtime: false,
@@ -132,7 +138,9 @@ impl DecodeOptions {
             // Frame threads would hold back as many frames as there are cores.
             add(&["-fpsprobesize", "0", "-thread_type", "slice"]);
             // A stream that is announced and doesn't come would be waited for; 5 s by default.
-            add(&["-analyzeduration", LIVE_ANALYSIS_US]);
+            let quick = self.only_video && InputKind::of(&self.input) == InputKind::Rtmp;
+            let analysis = if quick { VIDEO_ANALYSIS_US } else { LIVE_ANALYSIS_US };
+            add(&["-analyzeduration", analysis]);
         }
         if self.realtime {
             add(&["-re"]);
@@ -228,6 +236,8 @@ mod tests {
         options.audio_fd = Some(7);
         options.size = Some((640, 360));
         options.colour = Some(Colour::default().or_guess(720).0);
+        let of_video = DecodeOptions { only_video: true, ..options.clone() };
+        assert!(joined(&of_video, 7).contains("-analyzeduration 100000 "));
         assert_eq!(
             joined(&options, 7),
             "-nostdin -hide_banner -nostats -loglevel level+info -rw_timeout 5000000 \
