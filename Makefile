@@ -1,7 +1,7 @@
 # Only names the lanes: what each does is in scripts/. `make help` lists them.
 
 # What the lanes take, as in `make up INPUT=rtmp://... OUTPUT=rtmp://... WORKERS=3`.
-export INPUT OUTPUT WORKERS STAGE WORKER OP RING MAX_HOLD DURATION CASES MINUTES FUZZ_SECONDS FUZZ_TARGET
+export INPUT OUTPUT WORKERS STAGE WORKER OP RING MAX_HOLD DURATION CASES MINUTES FUZZ_SECONDS FUZZ_TARGET ROUNDS SLOW_SECONDS
 
 .DEFAULT_GOAL := help
 
@@ -36,6 +36,10 @@ demo: ## set up, send a real clip through an RTMP server and the stages [WORKER=
 .PHONY: sync-report
 sync-report: ## measure that sound and pictures stay together [DURATION=30] [CASES="plain slow ..."]
 	@scripts/sync_report.sh
+
+.PHONY: bench
+bench: ## measure everything beside its alternatives, for docs/benchmarks.md [ROUNDS=5] [SLOW_SECONDS=600]
+	@scripts/bench.sh
 
 .PHONY: soak
 soak: ## kill and stop processes at random, and account for every frame [MINUTES=10]

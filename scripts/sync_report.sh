@@ -45,10 +45,11 @@ publish() {
         -flvflags no_duration_filesize -f flv "$rtmp_base/$stream"
 }
 
-# record SIDE STREAM: from its first frame on, so that each frame that comes out is found.
+# record SIDE STREAM: from its first frame on, so that each frame that comes out is found. Sound may
+# come seconds before the key frame that pictures begin with; nothing of it is lost by waiting.
 record() {
     start "$case-recorder-$1" ffmpeg -nostdin -v error -y -rw_timeout 20000000 \
-        -analyzeduration 500000 -i "$rtmp_base/$2" -c copy -flush_packets 1 -f flv "$out/$case.$1.flv"
+        -analyzeduration 5000000 -i "$rtmp_base/$2" -c copy -flush_packets 1 -f flv "$out/$case.$1.flv"
 }
 
 start_puller() {

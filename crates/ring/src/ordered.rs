@@ -120,16 +120,18 @@ impl OrderedConsumer {
             // Read before anything is looked for: frames before the end may still be coming.
             let end = self.ring().end();
             let cursor = self.cursor();
-            // Upstream first, the own ring last: see the module `feed`.
-            let coming = self.upstream.first_arriving(self.consumer.ring(), cursor)?;
             let ready = self.look(cursor);
             if let Some(slot) = ready.stale {
                 self.drop_stale(slot, cursor)?;
-            } else if end.is_some_and(|end| cursor >= end) {
+                continue;
+            }
+            if end.is_some_and(|end| cursor >= end) {
                 return Ok(Turn::Ended);
-            } else if let Some(frame) = self.take_turn(cursor, &ready)? {
+            }
+            if let Some(frame) = self.take_turn(cursor, &ready)? {
                 return Ok(Turn::Frame(frame));
-            } else if !self.pass_over(cursor, coming, end, &ready) {
+            }
+            if self.cursor() == cursor && !self.pass_over(cursor, end)? {
                 let left = patience.saturating_sub(start.elapsed());
                 if left.is_zero() {
                     return Ok(Turn::TimedOut);
@@ -190,7 +192,10 @@ impl OrderedConsumer {
 
     /// Moves the cursor past what won't come, or has been waited for long enough. `false` when
     /// there is nothing to do but wait.
-    fn pass_over(&mut self, cursor: Seq, coming: Seq, end: Option<Seq>, ready: &Ready) -> bool {
+    fn pass_over(&mut self, cursor: Seq, end: Option<Seq>) -> Result<bool, RingError> {
+        // Upstream first, the own ring last: see the module `feed`.
+        let coming = self.upstream.first_arriving(self.consumer.ring(), cursor)?;
+        let ready = self.look(cursor);
         let here = ready.first.map(|(seq, _, _)| seq);
         let held = ready.held.filter(|seq| *seq >= cursor);
         let known = [Some(coming), here, held, end].into_iter().flatten();
@@ -200,11 +205,11 @@ impl OrderedConsumer {
             (Some((seq, _, since)), Some(max_wait)) if seq > cursor => {
                 let waited = Duration::from_nanos(monotonic_ns().saturating_sub(since));
                 if waited < max_wait {
-                    return false;
+                    return Ok(false);
                 }
                 (seq, Tally::TimedOut)
             }
-            _ => return false,
+            _ => return Ok(false),
         };
         let passed = if target.lineage() == cursor.lineage() {
             target.number() - cursor.number()
@@ -221,7 +226,7 @@ impl OrderedConsumer {
             }
         }
         self.set_cursor(cursor, target);
-        true
+        Ok(true)
     }
 
     fn set_cursor(&self, from: Seq, to: Seq) {

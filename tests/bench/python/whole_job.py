@@ -10,15 +10,17 @@ usage: whole_job.py --clip FILE --bin FOLDER [--rounds 5]     prints one line of
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
+
+from table import Table
 
 HERE = pathlib.Path(__file__).parent
 CONVERSIONS = (
@@ -113,6 +115,15 @@ def pyav(clip: str, out: str) -> dict[str, list[str]]:
     return {"PyAV": [sys.executable, str(HERE / "pyav.py"), clip, out]}
 
 
+def gstreamer(clip: str, out: str) -> dict[str, list[str]]:
+    """In one process: three with shmsink and shmsrc between them lose the end of a file."""
+    decode = f"filesrc location={clip} ! qtdemux ! h264parse ! avdec_h264 ! videoconvert"
+    encode = "videoconvert ! video/x-raw,format=I420 ! x264enc speed-preset=veryfast key-int-max=50"
+    pipeline = f"{decode} ! video/x-raw,format=RGB ! queue ! {encode} ! h264parse ! flvmux"
+    command = f"gst-launch-1.0 -q {pipeline} ! filesink location={out}"
+    return {"GStreamer": command.split()}
+
+
 def make_clip(source: str, out: str, size: str) -> None:
     command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-stream_loop", "-1", "-i", source]
     scale = f"scale={size.replace('x', ':')}:flags=bicubic"
@@ -127,21 +138,6 @@ def frames_in(path: str) -> int:
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip(",\n "))
 
 
-class Table:
-    """All values of all rounds of each alternative, as the report wants them."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.rows: dict[str, dict[str, list[float]]] = {}
-
-    def add(self, row: str, metric: str, value: float) -> None:
-        self.rows.setdefault(row, {}).setdefault(metric, []).append(round(value, 4))
-
-    def print(self) -> None:
-        rows = [{"name": name, "metrics": metrics} for name, metrics in self.rows.items()]
-        print(json.dumps({"table": self.name, "rows": rows}), flush=True)
-
-
 def whole_job(options: argparse.Namespace, folder: str) -> None:
     table, memory = Table("whole-job"), Table("memory")
     for size_name, size in SIZES.items():
@@ -150,12 +146,15 @@ def whole_job(options: argparse.Namespace, folder: str) -> None:
         expected = frames_in(clip)
         for _ in range(options.rounds):
             out = f"{folder}/out.flv"
-            for name, commands in {
+            ways = {
                 "Framelane": framelane(options.bin, clip, out),
                 "one ffmpeg": one_ffmpeg(clip, out),
                 "the script": script(clip, out, size),
                 "PyAV": pyav(clip, out),
-            }.items():
+            }
+            if shutil.which("gst-launch-1.0"):
+                ways["GStreamer, one process"] = gstreamer(clip, out)
+            for name, commands in ways.items():
                 took = run(commands)
                 got = frames_in(out)
                 if got != expected:
@@ -163,7 +162,7 @@ def whole_job(options: argparse.Namespace, folder: str) -> None:
                 table.add(name, f"{size_name}_wall_s", took.wall)
                 table.add(name, f"{size_name}_cpu_s", took.cpu)
                 for process, peak in took.memory.items():
-                    if name in ("Framelane", "the script", "PyAV"):
+                    if name != "one ffmpeg":
                         memory.add(process, f"{size_name}_mb", peak)
     table.print()
     memory.print()

@@ -1,0 +1,191 @@
+"""What a loop over frames costs a Python process that does nothing with them: CPU time for each
+1080p frame that comes in as a numpy array and goes out as one. What feeds the loop and what takes
+its output run in processes of their own, and don't count.
+
+usage: loop_cost.py [--rounds 5]     prints one line of JSON
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from multiprocessing import get_context
+from typing import Any
+
+import av
+import numpy as np
+from slots import Slots
+from table import Table
+
+import framelane as fl
+
+FORK = get_context("fork")
+SHAPE = (1080, 1920, 3)
+BYTES = int(np.prod(SHAPE))
+FRAMES = 150
+WARM_UP = 20
+
+
+def microseconds(frames: Iterator[Any]) -> float:
+    """CPU time of this process for each step, in microseconds."""
+    for _ in range(WARM_UP):
+        next(frames)
+    start = time.process_time()
+    for _ in range(FRAMES - WARM_UP):
+        next(frames)
+    return (time.process_time() - start) / (FRAMES - WARM_UP) * 1e6
+
+
+def beside(*functions: Any) -> list[Any]:
+    """Processes that feed the loop, and drain it."""
+    children = [FORK.Process(target=function, daemon=True) for function in functions]
+    for child in children:
+        child.start()
+    return children
+
+
+def framelane() -> float:
+    name = f"loop-{os.getpid()}"
+
+    def feed() -> None:
+        with fl.Sink(f"{name}.in", like=SHAPE) as sink:
+            for number in range(FRAMES):
+                with sink.frame(pts=number / 25):
+                    pass
+
+    def drain() -> None:
+        with fl.Source(f"{name}.out") as source:
+            for _ in source:
+                pass
+
+    children = beside(feed, drain)
+    with fl.Worker(f"{name}.in", f"{name}.out") as worker:
+        took = microseconds(worker)
+        next(worker, None)
+    for child in children:
+        child.join()
+    return took
+
+
+def shared_memory() -> float:
+    into, out_of = Slots(SHAPE), Slots(SHAPE)
+
+    def feed() -> None:
+        for _ in range(FRAMES):
+            into.acquire()
+            into.publish()
+
+    def drain() -> None:
+        for _ in range(FRAMES):
+            out_of.claim()
+            out_of.release()
+
+    def loop() -> Iterator[Any]:
+        while True:
+            frame, out = into.claim(), out_of.acquire()
+            yield frame, out
+            out_of.publish()
+            into.release()
+
+    children = beside(feed, drain)
+    took = microseconds(loop())
+    for child in children:
+        child.terminate()
+        child.join()
+    into.unlink()
+    out_of.unlink()
+    return took
+
+
+def queue() -> float:
+    into, out_of = FORK.Queue(8), FORK.Queue(8)
+
+    def feed() -> None:
+        frame = np.zeros(SHAPE, np.uint8)
+        for _ in range(FRAMES):
+            into.put(frame)
+
+    def drain() -> None:
+        for _ in range(FRAMES):
+            out_of.get()
+
+    def loop() -> Iterator[Any]:
+        while True:
+            frame = into.get()
+            yield frame
+            out_of.put(frame)
+
+    children = beside(feed, drain)
+    took = microseconds(loop())
+    for child in children:
+        child.kill()
+        child.join()
+    out_of.cancel_join_thread()
+    return took
+
+
+def pipe() -> float:
+    (into, feeder), (drainer, out_of) = os.pipe(), os.pipe()
+
+    def feed() -> None:
+        frame = bytes(BYTES)
+        with os.fdopen(feeder, "wb") as stream:
+            for _ in range(FRAMES):
+                stream.write(frame)
+
+    def drain() -> None:
+        with os.fdopen(drainer, "rb") as stream:
+            while stream.read(BYTES):
+                pass
+
+    def loop() -> Iterator[Any]:
+        with os.fdopen(into, "rb", 10**8) as source, os.fdopen(out_of, "wb", 10**8) as sink:
+            while raw := source.read(BYTES):
+                frame = np.frombuffer(raw, np.uint8).reshape(SHAPE)
+                yield frame
+                sink.write(frame.tobytes())
+
+    children = beside(feed, drain)
+    took = microseconds(loop())
+    for child in children:
+        child.kill()
+        child.join()
+    os.close(feeder)
+    os.close(drainer)
+    return took
+
+
+def pyav() -> float:
+    decoded = av.VideoFrame(1920, 1080, "yuv420p")
+
+    def loop() -> Iterator[Any]:
+        while True:
+            frame = decoded.to_ndarray(format="rgb24")
+            yield frame
+            av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p")
+
+    return microseconds(loop())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    table = Table("python-loop")
+    ways = {
+        "Framelane": framelane,
+        "multiprocessing.shared_memory": shared_memory,
+        "pipe": pipe,
+        "multiprocessing.Queue": queue,
+        "PyAV (converts colours)": pyav,
+    }
+    for _ in range(rounds):
+        for name, way in ways.items():
+            table.add(name, "cpu_us", way())
+    table.print()
+
+
+if __name__ == "__main__":
+    main()
