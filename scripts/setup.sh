@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Installs what is missing on Debian and Ubuntu; elsewhere says what is. Asks nothing.
 #
-# usage: scripts/setup.sh [build|python|torch|fuzz|test|demo|all]
+# usage: scripts/setup.sh [build|python|torch|fuzz|instructions|test|demo|all]
 #
-#   build   a C compiler's linker (the Rust toolchain itself is expected)
-#   python  build, and python3 with a virtual environment in .venv
-#   torch   python, and Debian's PyTorch, for the tests that use it
-#   fuzz    build, and a C++ compiler
-#   test    python, and a C++ compiler, ffmpeg, nginx with its RTMP module
-#   demo    build, ffmpeg, nginx, and python3 with pip, which fetches the clip
+#   build         a C compiler's linker (the Rust toolchain itself is expected)
+#   python        build, and python3 with a virtual environment in .venv
+#   torch         python, and Debian's PyTorch, for the tests that use it
+#   fuzz          build, and a C++ compiler
+#   instructions  build, and valgrind
+#   test          python, and a C++ compiler, ffmpeg, nginx with its RTMP module
+#   demo          build, ffmpeg, nginx, and python3 with pip, which fetches the clip
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -97,6 +98,7 @@ torch)
     need_torch
     ;;
 fuzz) need c++ g++ ;;
+instructions) need valgrind valgrind ;;
 test | demo | all)
     need c++ g++
     need ffmpeg ffmpeg
@@ -107,7 +109,7 @@ test | all) need_venv ;;&
 demo | all) need_pip ;;
 test) ;;
 *)
-    sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

@@ -63,7 +63,12 @@ impl Word {
 
     /// The participants that hold the slot.
     pub(crate) fn holders(self) -> impl Iterator<Item = u8> {
-        (0..SEATS).filter(move |&participant| self.is_held_by(participant))
+        let mut left = (self.0 & HELD) >> GROUPS;
+        std::iter::from_fn(move || {
+            let participant = (left != 0).then(|| left.trailing_zeros())?;
+            left &= left - 1;
+            u8::try_from(participant).ok()
+        })
     }
 
     /// Producer: takes a free slot to write.

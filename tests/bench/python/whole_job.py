@@ -30,6 +30,8 @@ CONVERSIONS = (
 SIZES = {"720p": "1280x720", "1080p": "1920x1080"}
 SECONDS = 10
 STREAMS = (1, 4, 16)
+REALTIME = ("--realtime", "--on-full", "block")
+YUV = ("--pix-fmt", "yuv420p")
 
 
 @dataclass
@@ -93,12 +95,13 @@ def run(commands: dict[str, list[str]], namespace: str = "bench") -> Run:
     return Run(time.monotonic() - start, cpu, watch.stop())
 
 
-def framelane(programs: str, clip: str, out: str, ring: str = "job", live: bool = False) -> dict[str, list[str]]:
-    pace = ["--realtime", "--on-full", "block"] if live else []
+def framelane(
+    programs: str, clip: str, out: str, ring: str = "job", extra: tuple[str, ...] = ()
+) -> dict[str, list[str]]:
     return {
         "pusher": [f"{programs}/pusher", "--ring", f"{ring}.out", "--output", out],
         "worker": [f"{programs}/worker", "--from", f"{ring}.in", "--to", f"{ring}.out"],
-        "puller": [f"{programs}/puller", "--input", clip, "--ring", f"{ring}.in", *pace],
+        "puller": [f"{programs}/puller", "--input", clip, "--ring", f"{ring}.in", *extra],
     }
 
 
@@ -148,6 +151,7 @@ def whole_job(options: argparse.Namespace, folder: str) -> None:
             out = f"{folder}/out.flv"
             ways = {
                 "Framelane": framelane(options.bin, clip, out),
+                "Framelane, yuv420p": framelane(options.bin, clip, out, extra=YUV),
                 "one ffmpeg": one_ffmpeg(clip, out),
                 "the script": script(clip, out, size),
                 "PyAV": pyav(clip, out),
@@ -162,7 +166,7 @@ def whole_job(options: argparse.Namespace, folder: str) -> None:
                 table.add(name, f"{size_name}_wall_s", took.wall)
                 table.add(name, f"{size_name}_cpu_s", took.cpu)
                 for process, peak in took.memory.items():
-                    if name != "one ffmpeg":
+                    if name not in ("one ffmpeg", "Framelane, yuv420p"):
                         memory.add(process, f"{size_name}_mb", peak)
     table.print()
     memory.print()
@@ -176,7 +180,8 @@ def side_by_side(options: argparse.Namespace, folder: str) -> None:
         for count in STREAMS:
             ours, theirs = {}, {}
             for number in range(count):
-                stages = framelane(options.bin, clip, f"{folder}/{number}.flv", f"s{number}", live=True)
+                out = f"{folder}/{number}.flv"
+                stages = framelane(options.bin, clip, out, f"s{number}", REALTIME)
                 ours |= {f"{name}-{number}": command for name, command in stages.items()}
                 paced = [sys.executable, str(HERE / "script.py"), clip, f"{folder}/{number}.flv"]
                 theirs[f"script-{number}"] = [*paced, "854x480", "25"]
