@@ -5,7 +5,7 @@
 # usage: scripts/test.sh [all|server]
 #
 #   all      every test (the default)
-#   server   only those that need an RTMP server, to run them against another one
+#   server   only those for which it matters which RTMP server it is, to run them with another one
 #
 # FRAMELANE_TEST_SERVER=nginx|srs   the server that the tests start (SRS: SRS_HOME or the path)
 # SRS_URL=rtmp://host[:port][/app]  a running SRS instead, its API at port 1985
@@ -14,8 +14,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The modules of the tests/e2e that start a server.
-readonly server_modules=(chaos doctor harness live operate restart scaling sync)
+# The modules of tests/e2e for which it matters.
+readonly server_modules=(chaos harness live restart sync)
 
 scripts/setup.sh test
 # The tests start these; built once here, each test finds them up to date.
