@@ -58,11 +58,6 @@ impl Audio {
         &self.track
     }
 
-    /// Whether this is a stream that goes on.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.packets.ring().end().is_none()
-    }
-
     /// Whether a packet is there to be taken.
     pub(crate) fn is_ready(&mut self) -> Result<bool, RingError> {
         // A packet that is taken and let go is the next one again.

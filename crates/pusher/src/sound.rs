@@ -98,11 +98,9 @@ impl Sound {
     }
 
     /// Joins the audio ring, if the source has one. A second pusher waits for its turn like
-    /// anybody. Once a stream `runs`, an audio ring that goes on is believed also without an
-    /// announcement: workers pass that on only when they start.
+    /// anybody.
     fn join(&self, frames: &Ring, runs: bool) -> Result<Option<Audio>, RingError> {
-        let announced = frames.descriptor()?.is_some_and(|descriptor| descriptor.audio.is_some());
-        if !announced && !runs {
+        if frames.descriptor()?.is_none_or(|descriptor| descriptor.audio.is_none()) {
             return Ok(None);
         }
         match Audio::join(&self.ring, &self.group) {
@@ -112,7 +110,7 @@ impl Sound {
                 }
                 Ok(None)
             }
-            other => Ok(other?.filter(|audio| announced || audio.is_alive())),
+            other => other,
         }
     }
 

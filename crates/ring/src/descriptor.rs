@@ -91,6 +91,11 @@ impl Ring {
         })
     }
 
+    /// A number that changes with the descriptor; 0 when there is none yet.
+    pub(crate) fn descriptor_version(&self) -> u64 {
+        self.descriptor_area().version.load(Ordering::Acquire)
+    }
+
     fn descriptor_area(&self) -> &DescriptorArea {
         self.memory().at(Plan::DESCRIPTOR).expect("checked when the ring was opened")
     }

@@ -74,6 +74,8 @@ pub struct Relay {
     input: Consumer,
     output: Producer,
     feed: Feed,
+    /// The version of the input's descriptor that the output has.
+    described: u64,
 }
 
 impl Relay {
@@ -111,13 +113,9 @@ impl Relay {
         let to = Ring::create_or_open(to, &config, |header| feed.write(header), ours)?;
         let output = Producer::join(to)?;
         feed.lineage = output.ring().adopt_feed(feed.clone())?;
-        // One that can't be read is being changed, or its writer died: that is no reason to stop.
-        if let Ok(Some(descriptor)) = from.descriptor()
-            && output.ring().descriptor().ok().flatten().as_ref() != Some(&descriptor)
-        {
-            output.ring().set_descriptor(&descriptor)?;
-        }
-        Ok(Some(Self { input, output, feed }))
+        let mut relay = Self { input, output, feed, described: 0 };
+        relay.copy_descriptor()?;
+        Ok(Some(relay))
     }
 
     /// Attaches as soon as that is possible: it waits for the input ring to be there, and for the
@@ -178,10 +176,14 @@ impl Relay {
             let Window { limit, groups } = self.window_upstream();
             let found = self.input.take(limit)?;
             match found {
-                Found::Frame(grant) => match self.unless_done(grant)? {
-                    Some(grant) => return Ok(Work::Frame(Job { input: Some(grant), groups })),
-                    None => continue,
-                },
+                Found::Frame(grant) => {
+                    // What is said of a frame is there before its output is.
+                    self.copy_descriptor()?;
+                    match self.unless_done(grant)? {
+                        Some(grant) => return Ok(Work::Frame(Job { input: Some(grant), groups })),
+                        None => continue,
+                    }
+                }
                 Found::Ended => {
                     // The end may have been stored since it was looked for above, and this worker
                     // may be the last one to see it.
@@ -201,6 +203,23 @@ impl Relay {
                 self.input.wait_for_frame(left, limit);
             }
         }
+    }
+
+    /// Says of the output what the input says of itself, whenever that changes.
+    fn copy_descriptor(&mut self) -> Result<(), RingError> {
+        let (from, to) = (self.input.ring(), self.output.ring());
+        let version = from.descriptor_version();
+        if version == self.described {
+            return Ok(());
+        }
+        self.described = version;
+        // One that can't be read is being changed, or its writer died: that is no reason to stop.
+        if let Ok(Some(descriptor)) = from.descriptor()
+            && to.descriptor().ok().flatten().as_ref() != Some(&descriptor)
+        {
+            to.set_descriptor(&descriptor)?;
+        }
+        Ok(())
     }
 
     /// Claims the oldest frame that may be processed. Those that no worker survives are passed on as

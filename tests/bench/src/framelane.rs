@@ -8,7 +8,7 @@ use framelane_ring::{
     monotonic_ns,
 };
 
-use crate::transport::{self, DEPTH};
+use crate::transport::{self, DEPTH, age_ns};
 
 /// Longer than any measurement.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,12 +65,12 @@ impl transport::Receiver for Receiver {
                 Claim::Ended => bail!("the stream has ended"),
             },
         };
+        let age_ns = age_ns(grant.record().received_ns);
         if let Some(out) = out {
             out.copy_from_slice(&grant.bytes()[..out.len()]);
         }
-        let sent_ns = grant.record().received_ns;
         grant.release()?;
-        Ok(Some(sent_ns))
+        Ok(Some(age_ns))
     }
 
     fn wait(&mut self) -> Result<()> {

@@ -5,7 +5,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use framelane_ring::monotonic_ns;
 
 use crate::results::Table;
 use crate::transport::{Kind, Receiver};
@@ -60,7 +59,7 @@ pub(crate) fn receive(mut receiver: Box<dyn Receiver>, messages: usize, busy: bo
     let mut latencies = Vec::with_capacity(messages);
     while latencies.len() < messages {
         match receiver.try_receive(None)? {
-            Some(sent_ns) => latencies.push(monotonic_ns().saturating_sub(sent_ns)),
+            Some(age_ns) => latencies.push(age_ns),
             None if busy => std::hint::spin_loop(),
             None => receiver.wait()?,
         }

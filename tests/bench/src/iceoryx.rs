@@ -9,7 +9,7 @@ use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
 
-use crate::transport::{self, DEPTH};
+use crate::transport::{self, DEPTH, age_ns};
 
 /// The bytes of a message that tell when it was sent.
 const STAMP: usize = 8;
@@ -90,10 +90,11 @@ impl transport::Receiver for Receiver {
             return Ok(None);
         };
         let (stamp, pixels) = sample.payload().split_at(STAMP);
+        let age_ns = age_ns(u64::from_ne_bytes(stamp.try_into()?));
         if let Some(out) = out {
             out.copy_from_slice(&pixels[..out.len()]);
         }
-        Ok(Some(u64::from_ne_bytes(stamp.try_into()?)))
+        Ok(Some(age_ns))
     }
 
     fn wait(&mut self) -> Result<()> {

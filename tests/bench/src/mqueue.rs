@@ -11,7 +11,7 @@ use nix::mqueue::{
 };
 use nix::sys::stat::Mode;
 
-use crate::transport::{self, DEPTH};
+use crate::transport::{self, DEPTH, age_ns};
 
 const BYTES: usize = 8;
 
@@ -69,14 +69,14 @@ impl Receiver {
 impl transport::Receiver for Receiver {
     fn try_receive(&mut self, _out: Option<&mut [u8]>) -> Result<Option<u64>> {
         if let Some(stamp) = self.next.take() {
-            return Ok(Some(stamp));
+            return Ok(Some(age_ns(stamp)));
         }
         mq_set_nonblock(&self.queue)?;
         let received = self.receive();
         nix::mqueue::mq_remove_nonblock(&self.queue)?;
         match received {
             Err(Errno::EAGAIN) => Ok(None),
-            other => Ok(Some(other?)),
+            other => Ok(Some(age_ns(other?))),
         }
     }
 

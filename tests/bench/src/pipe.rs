@@ -9,7 +9,7 @@ use framelane_ring::monotonic_ns;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::Mode;
 
-use crate::transport;
+use crate::transport::{self, age_ns};
 
 const PIPE_BYTES: i32 = 1 << 20;
 
@@ -72,10 +72,11 @@ impl transport::Receiver for Receiver {
         let pipe = self.pipe.as_mut().context("opened above")?;
         let mut stamp = [0; 8];
         pipe.read_exact(&mut stamp)?;
+        let age_ns = age_ns(u64::from_ne_bytes(stamp));
         if let Some(out) = out {
             pipe.read_exact(out)?;
         }
-        Ok(Some(u64::from_ne_bytes(stamp)))
+        Ok(Some(age_ns))
     }
 
     fn wait(&mut self) -> Result<()> {

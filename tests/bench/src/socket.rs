@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use framelane_ring::monotonic_ns;
 
-use crate::transport;
+use crate::transport::{self, age_ns};
 
 fn path(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("{name}.socket"))
@@ -53,7 +53,7 @@ impl Receiver {
 
 impl transport::Receiver for Receiver {
     fn try_receive(&mut self, _out: Option<&mut [u8]>) -> Result<Option<u64>> {
-        Ok(self.next.take())
+        Ok(self.next.take().map(age_ns))
     }
 
     fn wait(&mut self) -> Result<()> {

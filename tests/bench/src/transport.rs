@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
+use framelane_ring::monotonic_ns;
 
 use crate::{framelane, iceoryx, mqueue, pipe, socket};
 
@@ -26,12 +27,17 @@ pub(crate) trait Sender {
 
 /// The receiving end.
 pub(crate) trait Receiver {
-    /// The next message's moment, if there is a message. The pixels are copied to `out`, if asked
-    /// for.
+    /// How long the next message took until it was in hand, in nanoseconds, if there is one. The
+    /// pixels are copied to `out`, if asked for.
     fn try_receive(&mut self, out: Option<&mut [u8]>) -> Result<Option<u64>>;
 
     /// Sleeps until there may be a message.
     fn wait(&mut self) -> Result<()>;
+}
+
+/// How long ago a message was sent, by the stamp that it carries.
+pub(crate) fn age_ns(sent_ns: u64) -> u64 {
+    monotonic_ns().saturating_sub(sent_ns)
 }
 
 /// A way to hand over messages.

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use framelane_ring::{
-    Claim, Consumer, Forwarded, OrderedConsumer, Policy, Record, Relay, RelayOptions, Ring,
-    SegmentName, Seq, Source, Turn, Work,
+    Claim, Consumer, Descriptor, Forwarded, OrderedConsumer, Policy, Record, Relay, RelayOptions,
+    Ring, SegmentName, Seq, Source, Turn, Work,
 };
 
 use crate::fresh::{LONG, Namespace, check_bytes, config, publish};
@@ -319,4 +319,26 @@ fn a_forwarded_frame_is_what_it_was_but_for_its_mark() {
     frame.release().expect("released");
     let done = relay.forward(job, LONG).expect("healthy");
     assert!(matches!(done, Forwarded::Done(_)), "{done:?}");
+}
+
+#[test]
+fn what_the_source_says_of_its_frames_is_there_before_they_are() {
+    let namespace = Namespace::new();
+    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    let mut source = source(&from, 4);
+    let mut relay = attach(&from, &to, 4);
+    let mut reader = reader(&to);
+    // Said after the worker has come, and said anew while it works.
+    for said in ["a camera", "another camera"] {
+        let descriptor = Descriptor { source: said.to_owned(), ..Descriptor::default() };
+        source.ring().set_descriptor(&descriptor).expect("written");
+        assert!(publish(&mut source, LONG));
+        let Work::Frame(job) = relay.claim(LONG).expect("healthy") else { panic!("no frame") };
+        let Forwarded::Done(_) = relay.forward(job, LONG).expect("healthy") else {
+            panic!("no room")
+        };
+        let Turn::Frame(frame) = reader.next(LONG).expect("healthy") else { panic!("no frame") };
+        assert_eq!(reader.ring().descriptor().expect("readable"), Some(descriptor));
+        frame.done().expect("done");
+    }
 }
