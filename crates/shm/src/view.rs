@@ -6,7 +6,8 @@
 //! or writes there harms nobody, sees nobody else's frame, and doesn't crash.
 //!
 //! Revoking moves the mapping with its page tables to other addresses, so that the next view of
-//! the same range costs no page faults.
+//! the same range costs no page faults. The addresses of the view before go back into use once
+//! nobody has them: a loop over frames goes round between two ranges, with two system calls a step.
 
 #![expect(unsafe_code, reason = "mmap, mremap and munmap have no safe form")]
 // UNSAFETY: Every call gets ranges that this module reserved for one view and frees only in its
@@ -16,6 +17,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ShmError;
 use crate::fork::Guarded;
@@ -28,33 +30,23 @@ const ALIGNMENT: usize = 2 << 20;
 /// A range of a segment at addresses of its own.
 #[derive(Debug)]
 pub struct View {
-    /// Goes first: addresses that are free again must not be guarded.
-    _guard: Guarded,
-    range: Range,
+    range: Arc<Range>,
+    /// Where the range of the segment was before, for the next view to use again.
+    former: Arc<Mutex<Option<Arc<Range>>>>,
 }
 
 impl View {
     /// Maps `bytes` bytes of a file from `offset`, which is a multiple of the page size.
     pub(crate) fn of_file(file: &File, offset: usize, bytes: usize) -> Result<Self, ShmError> {
-        let view = Self::reserve(bytes)?;
-        let offset = libc::off_t::try_from(offset)
-            .map_err(|_| failed("mapping a view")(io::ErrorKind::FileTooLarge.into()))?;
-        let (start, bytes) = (view.range.start.as_ptr().cast(), view.range.bytes);
-        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
-        // SAFETY: the range was reserved for this view, and nobody uses it yet.
-        let mapped = unsafe {
-            libc::mmap(start, bytes, protection, flags | libc::MAP_FIXED, file.as_raw_fd(), offset)
-        };
-        if mapped == libc::MAP_FAILED {
-            return Err(failed("mapping a view")(io::Error::last_os_error()));
-        }
-        Ok(view)
+        let range = Range::reserve(bytes.next_multiple_of(PAGE))?;
+        range.addresses.map(file, offset)?;
+        Ok(Self { range: Arc::new(range), former: Arc::default() })
     }
 
     /// The first byte. It stays a valid address for as long as the view lives, also when it was
     /// revoked.
     pub fn start(&self) -> NonNull<u8> {
-        self.range.start
+        self.range.addresses.start
     }
 
     /// From now on the addresses lead to private zeroes, and the range of the segment is at those
@@ -64,33 +56,47 @@ impl View {
     /// [`ShmError::Os`] when the process has no room for another mapping; the view is then as it
     /// was.
     pub fn revoke(&self) -> Result<Self, ShmError> {
-        let moved = Self::reserve(self.range.bytes)?;
-        self.range.copy_mapping_to(&moved.range)?;
-        self.range.blank()?;
-        Ok(moved)
-    }
-
-    fn reserve(bytes: usize) -> Result<Self, ShmError> {
-        let range = Range::reserve(bytes.next_multiple_of(PAGE))?;
-        let guard = Guarded::mapping(range.start.as_ptr(), range.bytes);
-        Ok(Self { _guard: guard, range })
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        let range = match former.take().map(Arc::try_unwrap) {
+            Some(Ok(unused)) => unused,
+            _ => Range::reserve(self.range.addresses.bytes)?,
+        };
+        self.range.addresses.move_mapping_to(&range.addresses)?;
+        *former = Some(Arc::clone(&self.range));
+        Ok(Self { range: Arc::new(range), former: Arc::clone(&self.former) })
     }
 }
 
-/// Addresses that belong to one view.
+/// Addresses that belong to one view at a time, which forked children don't get.
 #[derive(Debug)]
 struct Range {
+    /// Goes first: addresses that are free again must not be guarded.
+    _guard: Guarded,
+    addresses: Addresses,
+}
+
+impl Range {
+    fn reserve(bytes: usize) -> Result<Self, ShmError> {
+        let addresses = Addresses::reserve(bytes)?;
+        let guard = Guarded::mapping(addresses.start.as_ptr(), addresses.bytes);
+        Ok(Self { _guard: guard, addresses })
+    }
+}
+
+/// Addresses at which something of this process's own is always mapped.
+#[derive(Debug)]
+struct Addresses {
     start: NonNull<u8>,
     bytes: usize,
 }
 
-// SAFETY: a range is only numbers until somebody makes a reference of them, which `View` leaves to
-// its caller.
-unsafe impl Send for Range {}
+// SAFETY: addresses are only numbers until somebody makes a reference of them, which `View` leaves
+// to its caller.
+unsafe impl Send for Addresses {}
 // SAFETY: as for `Send`.
-unsafe impl Sync for Range {}
+unsafe impl Sync for Addresses {}
 
-impl Range {
+impl Addresses {
     /// Takes aligned addresses where nothing is mapped.
     fn reserve(bytes: usize) -> Result<Self, ShmError> {
         let padded = bytes + ALIGNMENT;
@@ -113,6 +119,27 @@ impl Range {
         Ok(Self { start, bytes })
     }
 
+    fn map(&self, file: &File, offset: usize) -> Result<(), ShmError> {
+        let offset = libc::off_t::try_from(offset)
+            .map_err(|_| failed("mapping a view")(io::ErrorKind::FileTooLarge.into()))?;
+        let (start, file) = (self.start.as_ptr().cast(), file.as_raw_fd());
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+        // SAFETY: the addresses were reserved for a view that nobody uses yet.
+        let mapped = unsafe {
+            libc::mmap(start, self.bytes, protection, flags | libc::MAP_FIXED, file, offset)
+        };
+        if mapped == libc::MAP_FAILED {
+            return Err(failed("mapping a view")(io::Error::last_os_error()));
+        }
+        Ok(())
+    }
+
+    /// Maps at `other` what is mapped here, and private zeroes here.
+    fn move_mapping_to(&self, other: &Self) -> Result<(), ShmError> {
+        self.copy_mapping_to(other)?;
+        self.blank()
+    }
+
     /// Maps at `other` what is mapped here. Whatever is here afterwards is the same memory.
     fn copy_mapping_to(&self, other: &Self) -> Result<(), ShmError> {
         let fixed = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
@@ -120,7 +147,7 @@ impl Range {
         // which is what a length of 0 asks for.
         for (bytes, flags) in [(self.bytes, fixed | libc::MREMAP_DONTUNMAP), (0, fixed)] {
             let (from, to) = (self.start.as_ptr(), other.start.as_ptr());
-            // SAFETY: `other` was reserved for a view that nobody uses yet; here stays mapped.
+            // SAFETY: `other` belongs to a view that nobody has yet; here stays mapped.
             let moved = unsafe {
                 libc::mremap(from.cast(), bytes, other.bytes, flags, to.cast::<libc::c_void>())
             };
@@ -135,7 +162,7 @@ impl Range {
     fn blank(&self) -> Result<(), ShmError> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: the range belongs to this view, and stays mapped, readable and writable.
+        // SAFETY: the addresses belong to one view, and stay mapped, readable and writable.
         let blank =
             unsafe { libc::mmap(self.start.as_ptr().cast(), self.bytes, protection, flags, -1, 0) };
         if blank == libc::MAP_FAILED {
@@ -145,9 +172,9 @@ impl Range {
     }
 }
 
-impl Drop for Range {
+impl Drop for Addresses {
     fn drop(&mut self) {
-        // SAFETY: the range belongs to this view, whose owner has promised to be done with it.
+        // SAFETY: they belong to one view, whose owner has promised to be done with it.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
     }
 }
@@ -206,6 +233,27 @@ mod tests {
         );
         cell(&segment, OFFSET).store(3, Ordering::Relaxed);
         assert_eq!(see(&second, OFFSET), 3);
+    }
+
+    #[test]
+    fn addresses_are_used_again_when_nobody_has_them_and_not_before() {
+        let segment = segment("again");
+        cell(&segment, OFFSET).store(1, Ordering::Relaxed);
+        let see = |view: &super::View| {
+            // SAFETY: within the view, which lives; nobody writes at the same time.
+            unsafe { view.start().cast::<u32>().read_volatile() }
+        };
+        let first = segment.view(OFFSET, BYTES).expect("mapped");
+        let second = first.revoke().expect("moved");
+        let third = second.revoke().expect("moved");
+        assert_ne!(third.start(), first.start(), "somebody still has them");
+        assert_eq!((see(&first), see(&second), see(&third)), (0, 0, 1));
+        // SAFETY: within the view, which lives.
+        unsafe { second.start().cast::<u32>().write_volatile(7) };
+        let (addresses, _) = (second.start(), drop(second));
+        let fourth = third.revoke().expect("moved");
+        assert_eq!(fourth.start(), addresses);
+        assert_eq!((see(&first), see(&third), see(&fourth)), (0, 0, 1));
     }
 
     #[test]

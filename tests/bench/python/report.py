@@ -222,10 +222,10 @@ def save(figure: pyplot.Figure, path: pathlib.Path) -> None:
 
 
 def fill(document: str, mark: str, text: str) -> str:
-    pattern = re.compile(rf"(<!-- {mark} -->\n).*?(\n<!-- end -->)", re.S)
+    pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", re.S)
     if not pattern.search(document):
         sys.exit(f"the document has no place for {mark}")
-    return pattern.sub(lambda found: found.group(1) + text + found.group(2), document)
+    return pattern.sub(lambda found: found.group(1) + text + "\n" + found.group(2), document)
 
 
 def main(results: str, document: str, images: str) -> None:
