@@ -117,37 +117,58 @@ fn tags(path: &str) -> Result<Vec<String>> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// Sends a clip through a worker into a file, without loss but for the conversions.
-fn send(namespace: &Namespace, clip: &str, out: &str, mode: &str, codec: &[&str]) -> Result<()> {
-    let chain = Chain::new(namespace, clip, out)
-        .puller_args(&["--colour", mode])
-        .pusher_args(&["--colour", mode])
-        .pusher_args(codec);
-    chain.start(1)?.expect_success()
+/// How the stages convert: by which mode, into which format, and with how large an error at most.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    mode: &'static str,
+    format: &'static str,
+    limit: u8,
+}
+
+impl Way {
+    /// Sends a clip through a worker into a file, without loss but for the conversions.
+    fn send(self, namespace: &Namespace, clip: &str, out: &str, codec: &[&str]) -> Result<()> {
+        let chain = Chain::new(namespace, clip, out)
+            .puller_args(&["--colour", self.mode, "--pix-fmt", self.format])
+            .pusher_args(&["--colour", self.mode])
+            .pusher_args(codec);
+        chain.start(1)?.expect_success()
+    }
+
+    /// The matrix and the range that a model takes the frames for.
+    fn seen_as(self, coding: Coding) -> (&'static str, &'static str) {
+        if self.format.starts_with("yuv") { (coding.matrix, "tv") } else { ("auto", "pc") }
+    }
 }
 
 /// Sends the patches through, and checks what a model sees and what a viewer sees.
-fn check(mode: &str, limit: u8, coding: Coding) -> Result<()> {
+fn check(way: Way, coding: Coding) -> Result<()> {
     let namespace = Namespace::new()?;
     let (clip_path, seen) = (namespace.path("clip.mkv"), namespace.path("seen.nut"));
     clip(&namespace, &clip_path, coding)?;
-    send(&namespace, &clip_path, &seen, mode, &["--codec", "rawvideo"])?;
-    let model = worst(&decoded(&namespace, &seen, "auto", "pc")?);
-    ensure!(model <= limit, "{mode} {coding:?}: a model sees an error of {model}");
+    way.send(&namespace, &clip_path, &seen, &["--codec", "rawvideo"])?;
+    let (matrix, range) = way.seen_as(coding);
+    let model = worst(&decoded(&namespace, &seen, matrix, range)?);
+    ensure!(model <= way.limit, "{way:?} {coding:?}: a model sees an error of {model}");
 
     let out = namespace.path("out.mkv");
-    send(&namespace, &clip_path, &out, mode, &["--output-arg", "-qp", "--output-arg", "0"])?;
+    way.send(&namespace, &clip_path, &out, &["--output-arg", "-qp", "--output-arg", "0"])?;
     let Coding { matrix, primaries, transfer, .. } = coding;
     ensure!(tags(&out)? == ["tv", matrix, transfer, primaries], "{:?}", tags(&out)?);
     let viewer = worst(&decoded(&namespace, &out, matrix, "tv")?);
-    ensure!(viewer <= limit, "{mode} {coding:?}: a viewer sees an error of {viewer}");
+    ensure!(viewer <= way.limit, "{way:?} {coding:?}: a viewer sees an error of {viewer}");
     Ok(())
 }
 
 #[test]
 fn patches_come_out_as_they_went_in() -> Result<()> {
-    for (mode, limit) in [("exact", 2), ("fast", 4)] {
-        let threads = CODINGS.map(|coding| thread::spawn(move || check(mode, limit, coding)));
+    for way in [
+        Way { mode: "exact", format: "rgb24", limit: 2 },
+        Way { mode: "fast", format: "rgb24", limit: 4 },
+        Way { mode: "fast", format: "bgr24", limit: 4 },
+        Way { mode: "fast", format: "yuv420p", limit: 4 },
+    ] {
+        let threads = CODINGS.map(|coding| thread::spawn(move || check(way, coding)));
         for thread in threads {
             thread.join().map_err(|_| anyhow!("a thread panicked"))??;
         }

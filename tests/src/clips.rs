@@ -26,15 +26,18 @@ const TAGGED_H264: [&str; 14] = [
     "tv",
 ];
 
-/// An MP4 with a constant frame rate that is no whole number, 30000/1001.
+/// H.264 in RGB: on the way to rgb24 or bgr24, ffmpeg has to convert no colours.
+const RGB_H264: [&str; 4] = ["-c:v", "libx264rgb", "-preset", "ultrafast"];
+
+/// An MP4 in RGB with a constant frame rate that is no whole number, 30000/1001.
 ///
 /// # Errors
 /// When ffmpeg fails.
 pub fn constant_rate(path: &str, frames: u32) -> Result<()> {
-    make(path, "testsrc2=s=320x240:r=30000/1001", frames, &TAGGED_H264)
+    make(path, "testsrc2=s=320x240:r=30000/1001", frames, &RGB_H264)
 }
 
-/// A Matroska file whose frames come at uneven times.
+/// A Matroska file in RGB whose frames come at uneven times.
 ///
 /// # Errors
 /// When ffmpeg fails.
@@ -43,7 +46,7 @@ pub fn variable_rate(path: &str, frames: u32) -> Result<()> {
     let source = "testsrc2=s=320x240:r=25,settb=1/1000,setpts='N*40+mod(N*N*7,32)'";
     let mut options = vec!["-enc_time_base", "1:1000"];
     options.extend(keep_every_frame());
-    options.extend(TAGGED_H264);
+    options.extend(RGB_H264);
     make(path, source, frames, &options)
 }
 

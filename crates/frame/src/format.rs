@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Range;
+
 /// The longest side of a frame, in pixels. Larger pictures are refused, which also keeps every
 /// byte count far below `u32::MAX`: 16384 x 16384 x 3 is 805 million.
 pub const MAX_SIDE: u32 = 16384;
@@ -82,6 +84,11 @@ impl PixelFormat {
     pub fn is_yuv(self) -> bool {
         matches!(self, Self::Yuv420p | Self::Nv12)
     }
+
+    /// The range of the samples in a ring: RGB and gray are full range, luma with chroma limited.
+    pub fn range(self) -> Range {
+        if self.is_yuv() { Range::Limited } else { Range::Full }
+    }
 }
 
 impl fmt::Display for PixelFormat {
@@ -153,6 +160,12 @@ impl Geometry {
         } else {
             Err(GeometryError::Size { width, height })
         }
+    }
+
+    /// The same size in another format.
+    #[must_use]
+    pub fn with_format(self, format: PixelFormat) -> Self {
+        Self { format, ..self }
     }
 
     /// Width in pixels.

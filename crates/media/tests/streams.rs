@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use framelane_frame::{Colour, FrameRate, Geometry, PixelFormat};
-use framelane_media::Secrets;
 use framelane_media::ffmpeg::{
     AudioMode, ChildCommand, DecodeOptions, EncodeOptions, Ffmpeg, InputLines, OutputPipe,
     RAW_CODEC, TS_OFFSET, probe,
 };
 use framelane_media::nut::{Class, Limits, Reader, VideoParameters, Writer};
+use framelane_media::{Conversion, Secrets};
 
 const LIMITS: Limits = Limits { payload_bytes_max: 1 << 22 };
 
@@ -73,13 +73,18 @@ fn encode(options: &EncodeOptions, frames: &Frames) {
     let command = ChildCommand::new(ffmpeg.program()).args(options.args(&ffmpeg)).pipe_stdin();
     let mut child = command.spawn().expect("ffmpeg starts");
     let stdin = child.take_stdin().expect("asked for");
+    let mut conversion = options.conversion();
     let video = VideoParameters {
-        geometry: options.geometry,
+        geometry: conversion.as_ref().map_or(options.geometry, Conversion::pictures),
         sample_aspect: (1, 1),
         frame_rate: options.frame_rate.expect("given"),
     };
     let mut writer = Writer::create(stdin, &video, None).expect("written");
-    for (pts_ns, payload) in frames {
+    for (pts_ns, frame) in frames {
+        let payload = match &mut conversion {
+            Some(conversion) => conversion.read_frame(frame).expect("a whole frame"),
+            None => frame,
+        };
         if let Err(error) = writer.write_video(*pts_ns, payload) {
             panic!("{error}: {}", child.failure().report());
         }
@@ -102,7 +107,8 @@ fn every_format_comes_out_of_ffmpeg_as_its_own_decode() {
             "-f lavfi -i testsrc2=s={size}:r=30000/1001:d=0.5 -pix_fmt yuv444p -c:v ffv1 {clip}"
         ));
         for format in PixelFormat::ALL {
-            let options = DecodeOptions::new(&clip, format);
+            let mut options = DecodeOptions::new(&clip, format);
+            options.subsampled = false;
             let (frames, rate) = decode(&options);
             let filters = options.args(&Ffmpeg::find("ffmpeg").expect("installed"));
             let at = filters.iter().position(|arg| arg == "-vf").expect("there");

@@ -5,12 +5,12 @@ use std::io::PipeReader;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use framelane_frame::Geometry;
+use framelane_frame::{Colour, Geometry};
 use framelane_media::ffmpeg::{
     Child, ChildCommand, DecodeOptions, Ffmpeg, InputLines, MediaInfo, OutputPipe, TS_OFFSET,
 };
 use framelane_media::nut::{Class, Limits, PacketHeader, Reader};
-use framelane_media::{PatientPipe, Secrets};
+use framelane_media::{Conversion, PatientPipe, Secrets};
 use framelane_stage::Shutdown;
 
 use crate::trouble::Trouble;
@@ -27,6 +27,10 @@ pub(crate) struct Decoder {
     reader: Reader<PatientPipe<'static>>,
     stream: usize,
     geometry: Geometry,
+    /// What is in the pipe.
+    piped: Geometry,
+    options: DecodeOptions,
+    conversion: Option<Conversion>,
     lines: Arc<Mutex<InputLines>>,
     stall_timeout: Duration,
 }
@@ -68,8 +72,18 @@ impl Decoder {
             .map_err(|error| Trouble::of_read(error, stall_timeout))
             .and_then(|reader| video_of(&reader).map(|video| (reader, video)));
         match opened {
-            Ok((reader, (stream, geometry))) => {
-                let decoder = Self { child, reader, stream, geometry, lines, stall_timeout };
+            Ok((reader, (stream, piped))) => {
+                let decoder = Self {
+                    child,
+                    reader,
+                    stream,
+                    geometry: piped.with_format(options.format),
+                    piped,
+                    options,
+                    conversion: None,
+                    lines,
+                    stall_timeout,
+                };
                 Ok((decoder, audio_pipe))
             }
             Err(trouble) => Err(explain(&mut child, trouble)),
@@ -79,6 +93,17 @@ impl Decoder {
     /// Size and pixel format of the frames.
     pub(crate) fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    /// Makes frames of the pictures in the pipe from here on, which have this colour: the source's,
+    /// completed.
+    pub(crate) fn convert_from(&mut self, colour: Colour) {
+        self.conversion = self.options.conversion(self.geometry, colour);
+    }
+
+    /// Whether ffmpeg does not convert colours, but leaves that to us.
+    pub(crate) fn is_converted(&self) -> bool {
+        self.options.is_converted()
     }
 
     /// Width and height of a pixel in relation to each other; `(0, 0)` when unknown.
@@ -114,9 +139,9 @@ impl Decoder {
         loop {
             match self.reader.next_packet() {
                 Ok(Some(packet)) if packet.stream != self.stream => {}
-                Ok(Some(packet)) if packet.payload_bytes != self.geometry.payload_bytes() => {
-                    let (got, geometry) = (packet.payload_bytes, self.geometry);
-                    let what = format!("a frame of {got} bytes is no {geometry}");
+                Ok(Some(packet)) if packet.payload_bytes != self.piped.payload_bytes() => {
+                    let (got, piped) = (packet.payload_bytes, self.piped);
+                    let what = format!("a picture of {got} bytes is no {piped}");
                     return Err(Trouble::Unusable(what));
                 }
                 Ok(packet) => return Ok(packet),
@@ -128,12 +153,22 @@ impl Decoder {
         }
     }
 
-    /// Reads the pixels of the last frame into `out`.
-    pub(crate) fn read_frame(&mut self, out: &mut [u8]) -> Result<(), Trouble> {
-        self.reader.read_payload(out).map_err(|error| {
+    /// Reads the pixels of the last frame into `frame`.
+    pub(crate) fn read_frame(&mut self, frame: &mut [u8]) -> Result<(), Trouble> {
+        let read = match &mut self.conversion {
+            Some(conversion) => self.reader.read_payload(conversion.picture_mut()),
+            None => self.reader.read_payload(frame),
+        };
+        read.map_err(|error| {
             let trouble = Trouble::of_read(error, self.stall_timeout);
             explain(&mut self.child, trouble)
-        })
+        })?;
+        match &self.conversion {
+            Some(conversion) => {
+                conversion.write_frame(frame).map_err(|error| Trouble::Unusable(error.to_string()))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Reads past the last frame.

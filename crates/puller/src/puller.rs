@@ -46,6 +46,8 @@ struct Puller {
     session: u64,
     wish: AudioWish,
     colour: Option<Colour>,
+    /// Whether the source's pictures are 4:2:0 in 8 bits, as far as it is known.
+    subsampled: bool,
     /// Whether the source's pictures are interlaced, as far as it is known.
     interlaced: bool,
     source: Option<Source>,
@@ -71,6 +73,7 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
         session: 0,
         wish: AudioWish::new(!args.no_audio),
         colour: None,
+        subsampled: true,
         interlaced: false,
         source: None,
         audio: Audio::new(audio_ring(&args.ring)?, args.policy()),
@@ -188,7 +191,7 @@ impl Puller {
         if let Some(pipe) = audio_pipe {
             self.audio.start_session(self.session, pipe, &self.shutdown);
         }
-        self.attach(&decoder)?;
+        self.attach(&mut decoder)?;
         let result = self.pump(&mut decoder, live);
         if matches!(result, Err(Trouble::Stopped | Trouble::Stalled(_) | Trouble::Ring(_))) {
             decoder.stop();
@@ -224,6 +227,7 @@ impl Puller {
         if !video.is_rgb() {
             self.colour = Some(self.complete(video.colour, video.height));
         }
+        self.subsampled = video.is_subsampled();
         self.interlaced = video.interlaced;
         self.wish.probed(info.audio.as_ref().map(|audio| audio.codec.as_str()));
         Ok(Some(info))
@@ -248,6 +252,7 @@ impl Puller {
         options.deinterlace = self.interlaced;
         options.only_video = self.wish.is_in_vain();
         options.colour = self.colour;
+        options.subsampled = self.subsampled;
         options.colour_mode = self.args.colour;
         options.frame_rate = self.args.fps;
         options
@@ -268,29 +273,35 @@ impl Puller {
     }
 
     /// Whether a live source turns out to need another conversion than ffmpeg does by itself: it
-    /// takes everything untagged for BT.601, and leaves interlaced pictures as they are.
+    /// leaves interlaced pictures as they are, was told to make 4:2:0 of what may have more, and
+    /// takes everything untagged for BT.601.
     fn must_start_anew(&mut self, decoder: &Decoder) -> bool {
         let Some(video) = decoder.input_info().video else { return false };
         let combed = video.interlaced && !self.interlaced;
         self.interlaced |= video.interlaced;
+        let reduced = decoder.is_converted() && !video.is_subsampled();
+        self.subsampled &= !reduced;
         if self.colour.is_some() || video.is_rgb() {
-            return combed;
+            return combed || reduced;
         }
         let complete = self.complete(video.colour, video.height);
         self.colour = Some(complete);
-        let untagged = video.colour.matrix == Matrix::Unknown;
-        combed || (untagged && complete.matrix == Matrix::Bt709 && !self.args.pix_fmt.is_yuv())
+        let untagged = video.colour.matrix == Matrix::Unknown && complete.matrix == Matrix::Bt709;
+        let by_ffmpeg = !decoder.is_converted() && !self.args.pix_fmt.is_yuv();
+        combed || reduced || (untagged && by_ffmpeg)
     }
 
     /// Makes or joins the ring, and says in it what the source is.
-    fn attach(&mut self, decoder: &Decoder) -> Result<(), Trouble> {
+    fn attach(&mut self, decoder: &mut Decoder) -> Result<(), Trouble> {
         let geometry = decoder.geometry();
         let live = self.args.is_live(self.input());
+        let colour = self.colour.unwrap_or_default().or_guess(geometry.height()).0;
+        decoder.convert_from(colour);
         let video = VideoTrack {
             geometry,
             sample_aspect: decoder.sample_aspect(),
             frame_rate: self.args.fps.or_else(|| decoder.frame_rate()),
-            colour: self.colour.unwrap_or_default().or_guess(geometry.height()).0,
+            colour: Colour { range: geometry.format().range(), ..colour },
         };
         let audio = if self.wish.is_asked_for() { self.audio.track()? } else { None };
         let descriptor = Descriptor { source: self.shown_input(), live, video: Some(video), audio };
@@ -339,7 +350,7 @@ impl Puller {
                 source.skip()?;
                 continue;
             };
-            decoder.read_frame(&mut grant.bytes_mut()[..packet.payload_bytes])?;
+            decoder.read_frame(&mut grant.bytes_mut()[..geometry.payload_bytes()])?;
             grant.commit(Record {
                 received_ns,
                 epoch: source.ring().epoch(),

@@ -8,7 +8,7 @@ use framelane_media::ffmpeg::{
     AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, Ffmpeg,
 };
 use framelane_media::nut::{AudioStream, TimeBase, VideoParameters, WriteError, Writer};
-use framelane_media::{PatientPipe, Secrets};
+use framelane_media::{Conversion, ConversionError, PatientPipe, Secrets};
 use framelane_ring::AudioTrack;
 use framelane_stage::Shutdown;
 
@@ -43,6 +43,9 @@ pub(crate) enum EncoderError {
     /// A frame can't be written.
     #[error("a frame can't be written")]
     Frame(#[source] WriteError),
+    /// A frame can't be converted.
+    #[error(transparent)]
+    Conversion(ConversionError),
     /// The system.
     #[error("preparing ffmpeg's pipe")]
     System(#[source] io::Error),
@@ -94,6 +97,7 @@ impl SoundFormat {
 pub(crate) struct Encoder {
     child: Child,
     writer: Option<Writer<PatientPipe<'static>>>,
+    conversion: Option<Conversion>,
     format: StreamFormat,
     audio_time_base: Option<TimeBase>,
 }
@@ -118,8 +122,9 @@ impl Encoder {
         let pipe = PatientPipe::new(stdin, STALL, move || stop.requested())
             .map_err(EncoderError::System)?;
         let usual = FrameRate::new(USUAL_RATE, 1).expect("a rate that can be");
+        let conversion = options.conversion();
         let video = VideoParameters {
-            geometry: format.geometry,
+            geometry: conversion.as_ref().map_or(format.geometry, Conversion::pictures),
             sample_aspect: format.sample_aspect,
             frame_rate: format.frame_rate.unwrap_or(usual),
         };
@@ -136,9 +141,13 @@ impl Encoder {
             (stream, time_base)
         });
         match Writer::create(pipe, &video, audio.as_ref().map(|(stream, base)| (stream, *base))) {
-            Ok(writer) => {
-                Ok(Self { child, writer: Some(writer), format, audio_time_base: time_base })
-            }
+            Ok(writer) => Ok(Self {
+                child,
+                writer: Some(writer),
+                conversion,
+                format,
+                audio_time_base: time_base,
+            }),
             Err(error) => Err(explain(&mut child, error)),
         }
     }
@@ -164,9 +173,13 @@ impl Encoder {
     }
 
     /// Writes a frame.
-    pub(crate) fn write_frame(&mut self, pts_ns: i64, bytes: &[u8]) -> Result<(), EncoderError> {
+    pub(crate) fn write_frame(&mut self, pts_ns: i64, frame: &[u8]) -> Result<(), EncoderError> {
         let Some(writer) = &mut self.writer else { return Err(EncoderError::Stopped) };
-        writer.write_video(pts_ns, bytes).map_err(|error| explain(&mut self.child, error))
+        let piped = match &mut self.conversion {
+            Some(conversion) => conversion.read_frame(frame).map_err(EncoderError::Conversion)?,
+            None => frame,
+        };
+        writer.write_video(pts_ns, piped).map_err(|error| explain(&mut self.child, error))
     }
 
     /// Writes an audio packet.

@@ -293,11 +293,13 @@ impl Pusher {
             EncoderError::Ended(failure) => Some(failure.kind()),
             _ => None,
         };
-        let pointless = matches!(error, EncoderError::Start(_) | EncoderError::Frame(_))
-            || matches!(
-                kind,
-                Some(FailureKind::Encoder | FailureKind::Option | FailureKind::Unauthorized)
-            );
+        let pointless = matches!(
+            error,
+            EncoderError::Start(_) | EncoderError::Frame(_) | EncoderError::Conversion(_)
+        ) || matches!(
+            kind,
+            Some(FailureKind::Encoder | FailureKind::Option | FailureKind::Unauthorized)
+        );
         let wait = self.backoff.next_delay();
         let failures = self.backoff.tries();
         let tired = self.args.max_retries > 0 && failures >= self.args.max_retries;

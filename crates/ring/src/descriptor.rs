@@ -40,7 +40,8 @@ pub struct VideoTrack {
     pub sample_aspect: (u32, u32),
     /// The rate that the source declares; a hint.
     pub frame_rate: Option<FrameRate>,
-    /// The colour of the source, complete: what was not said has been guessed.
+    /// The colour of the source, complete: what was not said has been guessed. The range is that
+    /// of the frames.
     pub colour: Colour,
 }
 

@@ -28,7 +28,7 @@ CONVERSIONS = (
     "scale=in_range=pc:out_color_matrix=bt709:out_range=tv:flags=bicubic,format=yuv420p"
 )
 SIZES = {"720p": "1280x720", "1080p": "1920x1080"}
-SECONDS = 10
+SECONDS, PACED_SECONDS = 20, 10
 STREAMS = (1, 4, 16)
 REALTIME = ("--realtime", "--on-full", "block")
 YUV = ("--pix-fmt", "yuv420p")
@@ -127,12 +127,12 @@ def gstreamer(clip: str, out: str) -> dict[str, list[str]]:
     return {"GStreamer": command.split()}
 
 
-def make_clip(source: str, out: str, size: str) -> None:
+def make_clip(source: str, out: str, size: str, seconds: int) -> None:
     command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-stream_loop", "-1", "-i", source]
     scale = f"scale={size.replace('x', ':')}:flags=bicubic"
     colour = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
     encode = ["-c:v", "libx264", "-preset", "fast", "-pix_fmt", "yuv420p", *colour]
-    subprocess.run([*command, "-t", str(SECONDS), "-an", "-vf", scale, *encode, out], check=True)
+    subprocess.run([*command, "-t", str(seconds), "-an", "-vf", scale, *encode, out], check=True)
 
 
 def frames_in(path: str) -> int:
@@ -145,7 +145,7 @@ def whole_job(options: argparse.Namespace, folder: str) -> None:
     table, memory = Table("whole-job"), Table("memory")
     for size_name, size in SIZES.items():
         clip = f"{folder}/{size_name}.mp4"
-        make_clip(options.clip, clip, size)
+        make_clip(options.clip, clip, size, SECONDS)
         expected = frames_in(clip)
         for _ in range(options.rounds):
             out = f"{folder}/out.flv"
@@ -175,7 +175,7 @@ def whole_job(options: argparse.Namespace, folder: str) -> None:
 def side_by_side(options: argparse.Namespace, folder: str) -> None:
     table = Table("streams")
     clip = f"{folder}/480p.mp4"
-    make_clip(options.clip, clip, "854x480")
+    make_clip(options.clip, clip, "854x480", PACED_SECONDS)
     for _ in range(min(options.rounds, 3)):
         for count in STREAMS:
             ours, theirs = {}, {}

@@ -2,15 +2,18 @@
 //!
 //! The options cure what plain command lines suffer from: rounded timestamps, audio and video
 //! shifted against each other, a hidden frame of delay, a leak, and latency from decoder threads.
-//! Both pipes carry timestamps that are [`TS_OFFSET`] later than the source's.
+//! Both pipes carry timestamps that are [`TS_OFFSET`] later than the source's. Where a
+//! [`Conversion`] makes the frames, the pipe carries the pictures that it makes them of.
 
 use std::os::fd::RawFd;
+use std::thread;
 use std::time::Duration;
 
-use framelane_frame::{Colour, FrameRate, Matrix, PixelFormat, Range};
+use framelane_frame::{Colour, FrameRate, Geometry, Matrix, PixelFormat, Range};
 
 use super::source::InputKind;
 use super::version::Ffmpeg;
+use crate::Conversion;
 
 /// What the reader of both pipes must subtract from every timestamp. NUT can't say less than 0,
 /// and ffmpeg would shift each pipe on its own to get there.
@@ -28,8 +31,8 @@ pub enum ColourMode {
     /// The right matrix and range with ordinary rounding: errors up to 4 of 255.
     #[default]
     Fast,
-    /// Accurate rounding and full chroma: errors of quantisation alone, for more than twice the
-    /// CPU time.
+    /// Accurate rounding and full chroma by ffmpeg: errors of quantisation alone, for many times
+    /// the CPU time.
     Exact,
 }
 
@@ -73,12 +76,17 @@ pub struct DecodeOptions {
     pub live: bool,
     /// Whether to read a file no faster than it plays.
     pub realtime: bool,
+    /// How many threads decode a file.
+    pub threads: usize,
     /// Width and height of the frames, in pixels; `None` leaves the source's.
     pub size: Option<(u32, u32)>,
     /// Whether to make whole pictures of those that consist of two fields. It delays frames by one.
     pub deinterlace: bool,
     /// The pixel format of the frames.
     pub format: PixelFormat,
+    /// Whether the source's pictures are 4:2:0 in 8 bits, as those of nearly all video are:
+    /// carrying yuv420p then loses nothing.
+    pub subsampled: bool,
     /// The source's colour, completed by [`Colour::or_guess`]. `None` leaves it to ffmpeg, which
     /// heeds tags and takes everything untagged for BT.601; right for RGB sources, and for live
     /// ones until their [`InputLines`](super::InputLines) have been read.
@@ -107,9 +115,11 @@ impl DecodeOptions {
             input,
             input_args: Vec::new(),
             realtime: false,
+            threads: half_of_the_cores(),
             size: None,
             deinterlace: false,
             format,
+            subsampled: true,
             colour: None,
             colour_mode: ColourMode::Fast,
             frame_rate: None,
@@ -141,6 +151,8 @@ impl DecodeOptions {
             let quick = self.only_video && InputKind::of(&self.input) == InputKind::Rtmp;
             let analysis = if quick { VIDEO_ANALYSIS_US } else { LIVE_ANALYSIS_US };
             add(&["-analyzeduration", analysis]);
+        } else {
+            add(&["-threads", &self.threads.to_string()]);
         }
         if self.realtime {
             add(&["-re"]);
@@ -165,11 +177,30 @@ impl DecodeOptions {
         args
     }
 
-    /// The colour of the decoded frames, if the source's is known: RGB and gray are full range,
-    /// YUV limited.
-    pub fn frame_colour(&self) -> Option<Colour> {
-        let range = if self.format.is_yuv() { Range::Limited } else { Range::Full };
-        self.colour.map(|colour| Colour { range, ..colour })
+    /// Whether the pipe carries pictures that a [`Conversion`] makes the frames of.
+    pub fn is_converted(&self) -> bool {
+        self.subsampled && self.colour_mode == ColourMode::Fast && Conversion::knows(self.format)
+    }
+
+    /// What makes frames of the pictures in the pipe, once their size is known; `None` where the
+    /// pipe carries the frames themselves. `colour` is the source's as it is known by now,
+    /// completed.
+    pub fn conversion(&self, frames: Geometry, colour: Colour) -> Option<Conversion> {
+        let colour = Colour { range: self.piped_range(), ..colour };
+        self.is_converted().then(|| Conversion::new(frames, colour))?
+    }
+
+    /// The range of what is in the pipe. Pictures to convert keep the source's, where it is known.
+    fn piped_range(&self) -> Range {
+        match self.colour {
+            Some(colour) if self.is_converted() => colour.range,
+            None if self.is_converted() => Range::Limited,
+            _ => self.format.range(),
+        }
+    }
+
+    fn piped_format(&self) -> PixelFormat {
+        if self.is_converted() { PixelFormat::Yuv420p } else { self.format }
     }
 
     /// The filters: fields are joined while they are next to each other, and frames dropped before
@@ -192,17 +223,17 @@ impl DecodeOptions {
             ColourMode::Exact => "flags=bilinear+accurate_rnd+full_chroma_int".to_owned(),
         });
         filters.push(format!("scale={}", scale.join(":")));
-        filters.push(format!("format={}", self.format));
+        filters.push(format!("format={}", self.piped_format()));
         filters.join(",")
     }
 
     /// What the scaler is told of matrix and range.
     fn colour_options(&self) -> Vec<String> {
-        let range = if self.format.is_yuv() { Range::Limited } else { Range::Full };
+        let (format, range) = (self.piped_format(), self.piped_range());
         let mut options: Vec<String> = Vec::new();
         if let Some(colour) = self.colour {
             // YUV and gray stay in the source's matrix.
-            let rgb = !self.format.is_yuv() && self.format != PixelFormat::Gray;
+            let rgb = !format.is_yuv() && format != PixelFormat::Gray;
             if let Some(matrix) = scaler_matrix(colour.matrix).filter(|_| rgb) {
                 options.push(format!("in_color_matrix={matrix}"));
             }
@@ -211,6 +242,12 @@ impl DecodeOptions {
         options.extend(range.name().map(|name| format!("out_range={name}")));
         options
     }
+}
+
+/// Decoding is the lesser part of the work: threads for all cores would take turns with those of
+/// models and encoders.
+fn half_of_the_cores() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 /// The scale filter's name of a matrix: it calls BT.2020 by a shorter name than the rest of ffmpeg.
@@ -242,8 +279,7 @@ mod tests {
             joined(&options, 7),
             "-nostdin -hide_banner -nostats -loglevel level+info -rw_timeout 5000000 \
              -fpsprobesize 0 -thread_type slice -analyzeduration 1500000 -copyts -i rtmp://h/live/a -map 0:V:0 -vf \
-             scale=640:360:in_color_matrix=bt709:in_range=tv:out_range=pc:flags=bilinear,\
-             format=rgb24 -c:v rawvideo -threads 1 -fps_mode passthrough \
+             scale=640:360:in_range=tv:out_range=tv:flags=bilinear,format=yuv420p -c:v rawvideo -threads 1 -fps_mode passthrough \
              -enc_time_base 1:1000000 -output_ts_offset 10 -write_index 0 -f nut pipe:1 \
              -map 0:a:0 -c:a copy -flush_packets 1 -output_ts_offset 10 -write_index 0 -f nut pipe:7"
         );
@@ -257,11 +293,31 @@ mod tests {
         assert!(joined(&rtsp, 4).contains("-vsync passthrough"));
         let mut file = DecodeOptions::new("a b.mp4", PixelFormat::Yuv420p);
         file.realtime = true;
+        file.threads = 3;
         file.frame_rate = FrameRate::new(30000, 1001);
         let args = joined(&file, 8);
-        assert!(args.contains("-re -copyts -i a b.mp4"), "{args}");
+        assert!(args.contains("-threads 3 -re -copyts -i a b.mp4"), "{args}");
         assert!(args.contains("fps=30000/1001,scale=out_range=tv:flags=bilinear,format=yuv420p"));
         assert!(!args.contains("timeout") && !args.contains("fpsprobesize"));
+    }
+
+    #[test]
+    fn pictures_to_convert_keep_matrix_and_range_and_others_become_frames_at_once() {
+        let mut options = DecodeOptions::new("a.mp4", PixelFormat::Bgr24);
+        assert!(joined(&options, 8).contains("scale=out_range=tv:flags=bilinear,format=yuv420p"));
+        let full = Colour { matrix: Matrix::Bt709, range: Range::Full, ..Colour::default() };
+        options.colour = Some(full);
+        let args = joined(&options, 8);
+        assert!(args.contains("scale=in_range=pc:out_range=pc:flags=bilinear,format=yuv420p"));
+        let frames = Geometry::new(64, 48, PixelFormat::Bgr24).expect("a valid size");
+        assert!(options.conversion(frames, full).is_some());
+        let exact = DecodeOptions { colour_mode: ColourMode::Exact, ..options.clone() };
+        for unlike in [exact, DecodeOptions { subsampled: false, ..options }] {
+            let args = joined(&unlike, 8);
+            assert!(args.contains("scale=in_color_matrix=bt709:in_range=pc:out_range=pc:"));
+            assert!(args.contains(",format=bgr24 "), "{args}");
+            assert!(unlike.conversion(frames, full).is_none());
+        }
     }
 
     #[test]
@@ -271,6 +327,5 @@ mod tests {
         assert!(joined(&options, 8).contains("scale=in_range=tv:out_range=pc:flags"));
         options.format = PixelFormat::Nv12;
         assert!(joined(&options, 8).contains("scale=in_range=tv:out_range=tv:flags"));
-        assert_eq!(options.frame_colour().map(|colour| colour.range), Some(Range::Limited));
     }
 }

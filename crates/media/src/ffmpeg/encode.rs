@@ -12,6 +12,7 @@ use super::decode::{ColourMode, scaler_matrix};
 use super::encoder::{Family, Latency};
 use super::source::InputKind;
 use super::version::Ffmpeg;
+use crate::Conversion;
 
 /// The codec that writes frames as they are, uncompressed, with their timestamps.
 pub const RAW_CODEC: &str = "rawvideo";
@@ -143,6 +144,21 @@ impl EncodeOptions {
         }
     }
 
+    /// What makes the pictures in the pipe of the frames; `None` where the pipe carries the frames
+    /// themselves.
+    pub fn conversion(&self) -> Option<Conversion> {
+        let colour = Colour { range: Range::Limited, ..self.complete_colour() };
+        self.is_converted().then(|| Conversion::new(self.geometry, colour))?
+    }
+
+    /// Odd sides are left to ffmpeg, which pads them before it converts.
+    fn is_converted(&self) -> bool {
+        let even =
+            self.geometry.width().is_multiple_of(2) && self.geometry.height().is_multiple_of(2);
+        let known = Conversion::knows(self.geometry.format());
+        known && even && self.codec != RAW_CODEC && self.colour_mode == ColourMode::Fast
+    }
+
     /// The arguments for ffmpeg: NUT comes from stdin.
     pub fn args(&self, ffmpeg: &Ffmpeg) -> Vec<String> {
         let mut args: Vec<String> = Vec::new();
@@ -223,8 +239,11 @@ impl EncodeOptions {
         self.colour.or_guess(self.geometry.height()).0
     }
 
-    /// Conversion to limited-range 4:2:0 with even sides, as far as it is needed.
+    /// Conversion to limited-range 4:2:0 with even sides, as far as it is still needed.
     fn filters(&self) -> String {
+        if self.is_converted() {
+            return self.family().input_filter().to_owned();
+        }
         let format = self.geometry.format();
         let mut filters = Vec::new();
         if self.geometry.width() % 2 == 1 || self.geometry.height() % 2 == 1 {
@@ -304,9 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn yuv_frames_are_tagged_and_not_converted_and_odd_sides_padded() {
+    fn ffmpeg_converts_what_is_not_converted_already_and_pads_odd_sides() {
         let args = joined(&options("a.flv", 1281, PixelFormat::Nv12));
         assert!(args.contains("-vf pad=ceil(iw/2)*2:ceil(ih/2)*2,format=yuv420p"), "{args}");
+        let args = joined(&options("a.flv", 1280, PixelFormat::Rgb24));
+        assert!(args.contains("-vf format=yuv420p"), "{args}");
+        let args = joined(&options("a.flv", 1281, PixelFormat::Rgb24));
+        assert!(args.contains("(ih/2)*2,scale=in_range=pc:out_color_matrix=bt709:"), "{args}");
         let mut full = options("a.flv", 1280, PixelFormat::Yuv420p);
         full.colour.range = Range::Full;
         assert!(joined(&full).contains("scale=in_range=pc:out_range=tv:flags=bicubic,format"));
@@ -318,7 +341,7 @@ mod tests {
         options.codec = "h264_vaapi".to_owned();
         let args = joined(&options);
         assert!(args.contains("-vaapi_device /dev/dri/renderD128 -f nut -i pipe:0"), "{args}");
-        assert!(args.contains(",format=nv12,hwupload -c:v h264_vaapi -bf 0 -g 50"), "{args}");
+        assert!(args.contains("format=nv12,hwupload -c:v h264_vaapi -bf 0 -g 50"), "{args}");
         options.codec = "libx264".to_owned();
         options.latency = Latency::Normal;
         options.preset = Some("slow".to_owned());

@@ -93,6 +93,11 @@ impl VideoInfo {
         Geometry::new(width, height, format).ok()
     }
 
+    /// Whether the decoder gives 4:2:0 in 8 bits.
+    pub fn is_subsampled(&self) -> bool {
+        ["yuv420p", "yuvj420p", "nv12", "nv21"].contains(&self.pixel_format.as_str())
+    }
+
     /// Whether the decoder gives red, green and blue: then there is no matrix to choose.
     pub fn is_rgb(&self) -> bool {
         let name = self.pixel_format.as_str();
@@ -282,11 +287,13 @@ mod tests {
     }
 
     #[test]
-    fn rgb_sources_and_full_range_formats_are_known_by_their_names() {
+    fn formats_are_known_by_their_names() {
         let video =
             |name: &str| VideoInfo { pixel_format: name.to_owned(), ..VideoInfo::default() };
         assert!(video("gbrp10le").is_rgb() && video("bgr0").is_rgb() && video("pal8").is_rgb());
         assert!(!video("yuv420p").is_rgb() && !video("gray").is_rgb() && !video("nv12").is_rgb());
+        assert!(video("yuvj420p").is_subsampled() && video("nv12").is_subsampled());
+        assert!(!video("yuv420p10le").is_subsampled() && !video("yuv444p").is_subsampled());
         let mut colour = Colour::default();
         set_full_range_by_format(&mut colour, "yuvj420p");
         assert_eq!(colour.range, Range::Full);
