@@ -26,13 +26,21 @@ def real_clip(name: str) -> pathlib.Path:
     return path
 
 
-def through(example: str, clip: pathlib.Path, output: pathlib.Path) -> np.ndarray:
-    """The frames that come out of a chain with one worker, the example."""
-    target = ["--ring", "cam.out", "--output", output, "--codec", "rawvideo"]
+def frames_of(ring: str, clip: pathlib.Path, output: pathlib.Path, *workers: list) -> np.ndarray:
+    """All frames that come to a ring when a clip is pulled into cam.in."""
     puller = [find_program("puller"), "--input", clip, "--ring", "cam.in"]
-    worker = [sys.executable, EXAMPLES / f"{example}.py"]
-    run_together([puller, worker, [find_program("pusher"), *target]])
+    pusher = [find_program("pusher"), "--ring", ring, "--output", output, "--codec", "rawvideo"]
+    run_together([puller, *workers, pusher])
     return decode(output)
+
+
+def through(
+    example: str, clip: pathlib.Path, folder: pathlib.Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """The frames that an example gets, and what it makes of them."""
+    worker = [sys.executable, EXAMPLES / f"{example}.py"]
+    before = frames_of("cam.in", clip, folder / "before.nut")
+    return before, frames_of("cam.out", clip, folder / "after.nut", worker)
 
 
 @pytest.fixture
@@ -41,7 +49,7 @@ def clip() -> pathlib.Path:
 
 
 def test_faces_are_found_and_framed(clip, tmp_path):
-    before, after = decode(clip), through("faces", clip, tmp_path / "out.nut")
+    before, after = through("faces", clip, tmp_path)
     assert before.shape == after.shape
     boxed = np.all(after == (0, 255, 0), axis=3) & ~np.all(before == (0, 255, 0), axis=3)
     found = boxed.any(axis=(1, 2))
@@ -50,7 +58,7 @@ def test_faces_are_found_and_framed(clip, tmp_path):
 
 
 def test_what_moves_is_painted(clip, tmp_path):
-    before, after = decode(clip), through("motion", clip, tmp_path / "out.nut")
+    before, after = through("motion", clip, tmp_path)
     painted = np.any(before != after, axis=3)
     assert np.all(after[painted] == (255, 0, 0))
     assert not painted[0].any(), "nothing has moved yet"
@@ -58,7 +66,7 @@ def test_what_moves_is_painted(clip, tmp_path):
 
 
 def test_the_background_is_blurred_and_the_person_is_not(clip, tmp_path):
-    before, after = decode(clip), through("blur", clip, tmp_path / "out.nut")
+    before, after = through("blur", clip, tmp_path)
     assert 0.05 < np.all(before == after, axis=3).mean() < 0.9
 
     def detail(frames: np.ndarray) -> float:

@@ -40,7 +40,7 @@ def test_a_file_goes_through_the_model(clip, tmp_path, start_method):
         invert, str(clip), str(output), pusher_args=LOSSLESS, start_method=start_method
     )
     assert summary == fl.Summary(processed=30, dropped=0, failed=0, restarts=0)
-    # rgb24 all the way: ffmpeg's own negative of its own decode.
+    # ffmpeg's own negative of its own decode.
     assert frame_hashes(output) == frame_hashes(clip, "-vf", "format=rgb24,negate")
     assert not stages()
 
