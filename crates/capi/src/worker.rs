@@ -107,7 +107,9 @@ fn shape(options: &fl_worker_options) -> Result<Option<Geometry>, Failure> {
         0 if (width, height) == (0, 0) => Ok(None),
         0 => Err(bad("options.output_width and _height need an output_format".to_owned())),
         code => {
-            let format = PixelFormat::from_code(code)
+            let format = u8::try_from(code)
+                .ok()
+                .and_then(PixelFormat::from_code)
                 .ok_or_else(|| bad(format!("options.output_format is {code}")))?;
             Geometry::new(width, height, format).map(Some).map_err(|error| bad(error.to_string()))
         }

@@ -65,7 +65,7 @@ impl PixelFormat {
     }
 
     /// The number that stands for the format in shared memory; never 0.
-    pub fn code(self) -> u32 {
+    pub fn code(self) -> u8 {
         match self {
             Self::Rgb24 => 1,
             Self::Bgr24 => 2,
@@ -76,7 +76,7 @@ impl PixelFormat {
     }
 
     /// The format that a [`code`](Self::code) stands for.
-    pub fn from_code(code: u32) -> Option<Self> {
+    pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.code() == code)
     }
 
@@ -185,12 +185,19 @@ impl Geometry {
 
     /// Bytes from one row of the first plane to the next.
     pub fn stride(&self) -> usize {
-        self.planes()[0].stride
+        let width = self.width as usize;
+        match self.format {
+            PixelFormat::Rgb24 | PixelFormat::Bgr24 => width * 3,
+            PixelFormat::Gray | PixelFormat::Yuv420p | PixelFormat::Nv12 => width,
+        }
     }
 
     /// Bytes of the whole payload.
     pub fn payload_bytes(&self) -> usize {
-        self.planes().last().map_or(0, |plane| plane.range().end)
+        let (width, height) = (self.width as usize, self.height as usize);
+        let chroma =
+            if self.format.is_yuv() { 2 * width.div_ceil(2) * height.div_ceil(2) } else { 0 };
+        self.stride() * height + chroma
     }
 
     /// The planes, in the order they lie in the payload; never empty.
@@ -239,6 +246,22 @@ mod tests {
         assert_eq!(bytes(5, 3, PixelFormat::Gray), 15);
         assert_eq!(bytes(5, 3, PixelFormat::Yuv420p), 15 + 2 * (3 * 2));
         assert_eq!(bytes(5, 3, PixelFormat::Nv12), 15 + 6 * 2);
+    }
+
+    #[test]
+    fn planes_fill_the_payload_one_after_the_other() {
+        for format in PixelFormat::ALL {
+            for (width, height) in [(1, 1), (5, 3), (640, 360)] {
+                let geometry = Geometry::new(width, height, format).expect("a valid size");
+                let planes = geometry.planes();
+                assert_eq!(planes[0].stride, geometry.stride());
+                let end = planes.iter().fold(0, |end, plane| {
+                    assert_eq!(plane.offset, end, "{geometry}");
+                    plane.range().end
+                });
+                assert_eq!(end, geometry.payload_bytes(), "{geometry}");
+            }
+        }
     }
 
     #[test]

@@ -6,9 +6,9 @@
 //! will be. Whoever cleans up after it looks in the claim word whether the edge happened, and then
 //! copies the counters, or doesn't. A line of counters has one writer: the owner of the id.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::claim::{GROUPS, Word};
+use crate::claim::{Word, bits};
 use crate::failpoint::failpoint;
 use crate::journal::{CountedEdge, Entry};
 use crate::layout::COUNTERS;
@@ -123,7 +123,7 @@ impl Tally {
 }
 
 fn members(groups: u8) -> impl Iterator<Item = usize> {
-    (0..GROUPS).filter(move |group| groups & (1 << group) != 0).map(usize::from)
+    bits(groups.into()).map(usize::from)
 }
 
 fn bump(cell: &AtomicU64, by: u64) {
@@ -138,19 +138,23 @@ impl Ring {
 
     /// Publishes a slot to all active groups but those that came too late for a frame whose
     /// producer knew the groups `known`, and tells which those were. `None` when the slot is not
-    /// `id`'s to publish.
+    /// `id`'s to publish. The record is written just before the edge: both are in one cache line,
+    /// which others may be looking at.
     pub(crate) fn publish_counted(
         &self,
         id: u8,
         slot: u32,
         seq: Seq,
         known: u8,
+        write_record: impl FnOnce(),
     ) -> Result<Option<u8>, RingError> {
         let Some(groups) = self.write_down_publish(id, slot, seq, known) else {
             self.settle_own(id, false);
             return Err(self.corrupt("the active groups never stand still"));
         };
         failpoint("publish.journal");
+        write_record();
+        failpoint("record.written");
         let done = self.swing(slot, |word| word.publish(id, groups))?.is_some();
         failpoint("publish.edge");
         self.settle_own(id, done);
@@ -166,14 +170,17 @@ impl Ring {
     /// never stand still.
     fn write_down_publish(&self, id: u8, slot: u32, seq: Seq, known: u8) -> Option<u8> {
         let active = &self.header().active_groups;
-        let now = || u8::try_from(active.load(Ordering::Acquire) & 0xff).expect("8 bits are left");
+        let now = || u8::try_from(active.load(Ordering::SeqCst) & 0xff).expect("8 bits are left");
         (0..PUBLISH_TRIES).find_map(|_| {
             let active = now();
             let groups = active & !self.groups_that_came_too_late(known);
-            self.write_down(id, CountedEdge::Publish, groups, Counter::Published, slot, seq);
+            let counter = Counter::Published.index();
+            let entry = Entry { edge: CountedEdge::Publish, groups, counter, slot };
+            self.foretell(id, entry, seq);
             // SYNC POINT: who takes a group's bit anew waits until no journal has the bit. Either
-            // it sees this entry, or this look sees that the group has left.
-            fence(Ordering::SeqCst);
+            // it sees this entry, or this look sees that the group has left. An exchange, since a
+            // fence takes four times as long.
+            self.line(id).journal_edge.swap(entry.pack(), Ordering::SeqCst);
             (now() == active).then_some(groups)
         })
     }
@@ -185,10 +192,10 @@ impl Ring {
         slot: u32,
         expected: Word,
     ) -> Result<bool, RingError> {
-        let counter = Counter::Dropped(DropReason::Overrun);
+        let counter = Counter::Dropped(DropReason::Overrun).index();
         let groups = expected.pending_groups();
         let seq = self.seq(slot).unwrap_or(Seq::FIRST);
-        self.write_down(id, CountedEdge::Overwrite, groups, counter, slot, seq);
+        self.write_down(id, Entry { edge: CountedEdge::Overwrite, groups, counter, slot }, seq);
         let edge = |word: Word| if word == expected { word.overwrite(id) } else { None };
         let done = self.swing(slot, edge)?.is_some();
         failpoint("overwrite.edge");
@@ -205,7 +212,8 @@ impl Ring {
         counter: Counter,
         seq: Seq,
     ) -> Result<Option<Word>, RingError> {
-        self.write_down(id, CountedEdge::Release, 1 << group, counter, slot, seq);
+        let (groups, counter) = (1 << group, counter.index());
+        self.write_down(id, Entry { edge: CountedEdge::Release, groups, counter, slot }, seq);
         failpoint("release.journal");
         let done = self.swing(slot, |word| word.release(id))?;
         failpoint("release.edge");
@@ -216,33 +224,29 @@ impl Ring {
 
     /// Clears the bit of a group that is no longer active. The caller holds the tables lock.
     pub(crate) fn sweep_counted(&self, id: u8, slot: u32, group: u8) -> Result<bool, RingError> {
-        let counter = Counter::Dropped(DropReason::Left);
+        let (groups, counter) = (1 << group, Counter::Dropped(DropReason::Left).index());
         let Some(seq) = self.seq(slot) else { return Ok(false) };
-        self.write_down(id, CountedEdge::Sweep, 1 << group, counter, slot, seq);
+        self.write_down(id, Entry { edge: CountedEdge::Sweep, groups, counter, slot }, seq);
         let done = self.swing(slot, |word| word.sweep(group))?.is_some();
         self.settle_own(id, done);
         Ok(done)
     }
 
-    fn write_down(
-        &self,
-        id: u8,
-        edge: CountedEdge,
-        groups: u8,
-        counter: Counter,
-        slot: u32,
-        seq: Seq,
-    ) {
+    /// Writes down a counted edge, before it happens.
+    fn write_down(&self, id: u8, entry: Entry, seq: Seq) {
+        self.foretell(id, entry, seq);
+        // SYNC POINT: `settle`, after this process is dead, reads the entry first.
+        self.line(id).journal_edge.store(entry.pack(), Ordering::Release);
+    }
+
+    /// Writes down what the counters will be after an edge, and of which frame.
+    fn foretell(&self, id: u8, entry: Entry, seq: Seq) {
         let line = self.line(id);
-        let counter = counter.index();
-        for group in members(groups) {
-            let count = line.counters[group][counter].load(Ordering::Relaxed);
+        for group in members(entry.groups) {
+            let count = line.counters[group][entry.counter].load(Ordering::Relaxed);
             line.journal_after[group].store(count.wrapping_add(1), Ordering::Relaxed);
         }
         line.journal_seq.store(seq.raw(), Ordering::Relaxed);
-        let entry = Entry { edge, groups, counter, slot };
-        // SYNC POINT: `settle`, after this process is dead, reads the entry first.
-        line.journal_edge.store(entry.pack(), Ordering::Release);
     }
 
     fn settle_own(&self, id: u8, happened: bool) {

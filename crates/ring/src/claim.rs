@@ -27,6 +27,15 @@ const PENDING: u64 = (1 << GROUPS) - 1;
 /// together could need.
 const TRIES: u32 = 10_000;
 
+/// The numbers of the bits that are set, in order.
+pub(crate) fn bits(mut set: u64) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let lowest = (set != 0).then(|| set.trailing_zeros())?;
+        set &= set - 1;
+        u8::try_from(lowest).ok()
+    })
+}
+
 /// The value of a claim word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Word(pub(crate) u64);
@@ -63,12 +72,7 @@ impl Word {
 
     /// The participants that hold the slot.
     pub(crate) fn holders(self) -> impl Iterator<Item = u8> {
-        let mut left = (self.0 & HELD) >> GROUPS;
-        std::iter::from_fn(move || {
-            let participant = (left != 0).then(|| left.trailing_zeros())?;
-            left &= left - 1;
-            u8::try_from(participant).ok()
-        })
+        bits((self.0 & HELD) >> GROUPS)
     }
 
     /// Producer: takes a free slot to write.

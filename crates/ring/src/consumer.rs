@@ -145,13 +145,13 @@ impl Consumer {
 
     /// Claims the oldest frame below `limit`, without waiting.
     pub(crate) fn take(&mut self, limit: u64) -> Result<Found, RingError> {
-        self.seat.look_around()?;
+        let now_ns = self.seat.look_around()?;
         for _ in 0..CLAIM_TRIES {
             // Asked before the slots: an end that is stored during the scan, or a frame that
             // arrives during it, may be one that the scan has missed.
             let all_came = self.have_all_come()?;
             if let Some(slot) = self.oldest_pending(limit) {
-                if let Some(mut grant) = self.claim_slot(slot, limit)? {
+                if let Some(mut grant) = self.claim_slot(slot, limit, now_ns)? {
                     match self.judge(&mut grant) {
                         Some(reason) => grant.drop_as(reason)?,
                         None => return Ok(Found::Frame(grant)),
@@ -198,10 +198,15 @@ impl Consumer {
     }
 
     /// Claims a slot, and gives it back if what it holds by now is beyond `limit`.
-    pub(crate) fn claim_slot(&self, slot: u32, limit: u64) -> Result<Option<ReadGrant>, RingError> {
+    pub(crate) fn claim_slot(
+        &mut self,
+        slot: u32,
+        limit: u64,
+        now_ns: u64,
+    ) -> Result<Option<ReadGrant>, RingError> {
         let (ring, id) = (self.seat.ring(), self.seat.id());
         let hold = self.seat.hold()?;
-        let now_ns = hold.starts_now();
+        hold.starts_at(now_ns);
         if ring.swing(slot, |word| word.claim(id, self.group))?.is_none() {
             // This participant holds nothing now. A word that says otherwise can't be claimed, but
             // would be found ready for ever.
@@ -227,7 +232,6 @@ impl Consumer {
                     grant.give_back()?;
                     return Ok(None);
                 }
-                self.seat.note_age(record.received_ns, now_ns);
                 Ok(Some(grant))
             }
             Err(error) => {

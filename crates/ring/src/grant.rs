@@ -95,9 +95,9 @@ impl WriteGrant {
         if !ring.is_written_by(self.slot, seat.id()) {
             return Err(ring.corrupt(format!("slot {} was taken from its writer", self.slot)));
         }
-        ring.write_record(self.slot, self.seq, &record);
-        failpoint("record.written");
-        let published = ring.publish_counted(seat.id(), self.slot, self.seq, self.known)?;
+        let write_record = || ring.write_record(self.slot, self.seq, &record);
+        let published =
+            ring.publish_counted(seat.id(), self.slot, self.seq, self.known, write_record)?;
         let groups = published
             .ok_or_else(|| ring.corrupt(format!("slot {} was taken from its writer", self.slot)))?;
         if record.unprocessed {
@@ -273,6 +273,7 @@ impl ReadGrant {
         let seat = self.hold.seat();
         let ring = seat.ring();
         self.finished = true;
+        seat.note_age(self.record.received_ns, seat.held_since_ns());
         seat.note_hold(monotonic_ns());
         let after = match self.group {
             Some(group) => ring.release_counted(seat.id(), self.slot, group, counter, self.seq)?,

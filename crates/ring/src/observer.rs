@@ -50,7 +50,7 @@ impl Observer {
 
     /// Holds the newest frame that is `wanted`.
     fn find(&mut self, wanted: impl Fn(Seq) -> bool) -> Result<Option<ReadGrant>, RingError> {
-        self.seat.look_around()?;
+        let now_ns = self.seat.look_around()?;
         let (ring, id) = (self.seat.ring(), self.seat.id());
         for _ in 0..TRIES {
             let newest = (0..ring.slots())
@@ -60,7 +60,7 @@ impl Observer {
                 .max();
             let Some((seq, slot)) = newest else { return Ok(None) };
             let hold = self.seat.hold()?;
-            hold.starts_now();
+            hold.starts_at(now_ns);
             if ring.swing(slot, |word| word.observe(id))?.is_none() {
                 continue;
             }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::books::{DropReason, Tally};
+use crate::clock::recent_ns;
 use crate::consumer::Consumer;
 use crate::failpoint::failpoint;
 use crate::feed::Upstream;
@@ -17,7 +18,7 @@ use crate::groups::{GroupName, Membership};
 use crate::record::Record;
 use crate::ring::Ring;
 use crate::seat::LOOK_INTERVAL;
-use crate::{Policy, RingError, Seq, monotonic_ns};
+use crate::{Policy, RingError, Seq};
 
 /// How many seqs that were passed over are remembered, to tell a late frame from a copy.
 const REMEMBERED: usize = 4096;
@@ -116,19 +117,19 @@ impl OrderedConsumer {
             if tries >= TURN_TRIES && start.elapsed() >= patience {
                 break;
             }
-            self.consumer.seat().look_around()?;
+            let now_ns = self.consumer.seat().look_around()?;
             // Read before anything is looked for: frames before the end may still be coming.
             let end = self.ring().end();
             let cursor = self.cursor();
             let ready = self.look(cursor);
             if let Some(slot) = ready.stale {
-                self.drop_stale(slot, cursor)?;
+                self.drop_stale(slot, cursor, now_ns)?;
                 continue;
             }
             if end.is_some_and(|end| cursor >= end) {
                 return Ok(Turn::Ended);
             }
-            if let Some(frame) = self.take_turn(cursor, &ready)? {
+            if let Some(frame) = self.take_turn(cursor, &ready, now_ns)? {
                 return Ok(Turn::Frame(frame));
             }
             if self.cursor() == cursor && !self.pass_over(cursor, end)? {
@@ -160,11 +161,16 @@ impl OrderedConsumer {
     }
 
     /// Claims the frame at the cursor, if it is there and worth having.
-    fn take_turn(&mut self, cursor: Seq, ready: &Ready) -> Result<Option<OrderedFrame>, RingError> {
+    fn take_turn(
+        &mut self,
+        cursor: Seq,
+        ready: &Ready,
+        now_ns: u64,
+    ) -> Result<Option<OrderedFrame>, RingError> {
         let Some((_, slot, _)) = ready.first.filter(|(seq, _, _)| *seq == cursor) else {
             return Ok(None);
         };
-        let Some(mut grant) = self.consumer.claim_slot(slot, cursor.next().raw())? else {
+        let Some(mut grant) = self.consumer.claim_slot(slot, cursor.next().raw(), now_ns)? else {
             return Ok(None);
         };
         if grant.seq() != cursor {
@@ -182,8 +188,8 @@ impl OrderedConsumer {
     }
 
     /// Drops a frame whose turn is over: a copy of one that was delivered, or one that is late.
-    fn drop_stale(&mut self, slot: u32, cursor: Seq) -> Result<(), RingError> {
-        if let Some(grant) = self.consumer.claim_slot(slot, cursor.raw())? {
+    fn drop_stale(&mut self, slot: u32, cursor: Seq, now_ns: u64) -> Result<(), RingError> {
+        if let Some(grant) = self.consumer.claim_slot(slot, cursor.raw(), now_ns)? {
             let late = self.passed_over.remove(&grant.seq());
             grant.drop_as(if late { DropReason::Late } else { DropReason::Duplicate })?;
         }
@@ -203,7 +209,7 @@ impl OrderedConsumer {
         let (target, tally) = match (ready.first, self.max_wait) {
             _ if settled > cursor => (settled, Tally::Missing),
             (Some((seq, _, since)), Some(max_wait)) if seq > cursor => {
-                let waited = Duration::from_nanos(monotonic_ns().saturating_sub(since));
+                let waited = Duration::from_nanos(recent_ns().saturating_sub(since));
                 if waited < max_wait {
                     return Ok(false);
                 }

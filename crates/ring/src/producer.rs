@@ -41,8 +41,8 @@ impl Producer {
         let start = Instant::now();
         let hold = self.seat.hold()?;
         loop {
-            self.seat.look_around()?;
-            if let Some(slot) = self.take_slot(&hold)? {
+            let now_ns = self.seat.look_around()?;
+            if let Some(slot) = self.take_slot(&hold, now_ns)? {
                 return Ok(Some(WriteGrant::new(hold, slot, seq)));
             }
             let left = patience.saturating_sub(start.elapsed());
@@ -53,28 +53,28 @@ impl Producer {
         }
     }
 
-    fn take_slot(&self, hold: &Hold) -> Result<Option<u32>, RingError> {
+    fn take_slot(&self, hold: &Hold, now_ns: u64) -> Result<Option<u32>, RingError> {
         let ring = self.seat.ring();
         if ring.policy() == Policy::Block && !ring.has_groups() {
             return Ok(None);
         }
-        if let Some(slot) = self.take_free(hold)? {
+        if let Some(slot) = self.take_free(hold, now_ns)? {
             return Ok(Some(slot));
         }
         if ring.policy() == Policy::DropOldest
-            && let Some(slot) = self.take_oldest(hold)?
+            && let Some(slot) = self.take_oldest(hold, now_ns)?
         {
             return Ok(Some(slot));
         }
         ring.with_tool(|tool| ring.sweep_inactive(tool, self.seat.id()))?;
-        self.take_free(hold)
+        self.take_free(hold, now_ns)
     }
 
-    fn take_free(&self, hold: &Hold) -> Result<Option<u32>, RingError> {
+    fn take_free(&self, hold: &Hold, now_ns: u64) -> Result<Option<u32>, RingError> {
         let (ring, id) = (self.seat.ring(), self.seat.id());
         for slot in 0..ring.slots() {
             if ring.word(slot).is_free() {
-                hold.starts_now();
+                hold.starts_at(now_ns);
                 if ring.swing(slot, |word| word.acquire(id))?.is_some() {
                     failpoint("acquire.edge");
                     return Ok(Some(slot));
@@ -85,7 +85,7 @@ impl Producer {
     }
 
     /// Overwrites the oldest frame that nobody holds.
-    fn take_oldest(&self, hold: &Hold) -> Result<Option<u32>, RingError> {
+    fn take_oldest(&self, hold: &Hold, now_ns: u64) -> Result<Option<u32>, RingError> {
         let (ring, id) = (self.seat.ring(), self.seat.id());
         for _ in 0..OVERWRITE_TRIES {
             let overwritable = (0..ring.slots())
@@ -94,7 +94,7 @@ impl Producer {
             let Some((slot, word)) = overwritable.min_by_key(|(slot, _)| ring.seq(*slot)) else {
                 return Ok(None);
             };
-            hold.starts_now();
+            hold.starts_at(now_ns);
             if ring.overwrite_counted(id, slot, word)? {
                 // Who waits for this very seq has to learn that it won't come.
                 ring.ring_groups(word.pending_groups());

@@ -1,15 +1,20 @@
 //! Records: what travels with a frame's payload, in its slot. What is read back is not trusted: every
 //! size is checked against the slot, and every picture against its payload.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use framelane_frame::{Geometry, PixelFormat};
 
+use crate::clock::recent_ns;
 use crate::ring::Ring;
-use crate::{RingError, Seq, monotonic_ns};
+use crate::{RingError, Seq};
 
-const DISCONTINUITY: u32 = 1;
-const UNPROCESSED: u32 = 2;
+const DISCONTINUITY: u8 = 1;
+const UNPROCESSED: u8 = 2;
+
+/// Bits for each group's count of claims, which stops at the highest number they can hold.
+const CLAIM_BITS: u32 = 4;
+const CLAIMS_MAX: u32 = (1 << CLAIM_BITS) - 1;
 
 /// What travels with a frame's payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,32 +46,38 @@ impl Record {
 }
 
 impl Ring {
+    /// Writes what is known of a frame that is about to be published. Its sizes have been checked
+    /// against the slot.
     pub(crate) fn write_record(&self, slot: u32, seq: Seq, record: &Record) {
         let cells = self.record(slot);
-        let side = |side: Option<u32>| side.unwrap_or(0);
-        let geometry = record.geometry.as_ref();
+        let bytes = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let picture = record.geometry.map(|geometry| {
+            let side = |side: u32| u16::try_from(side).unwrap_or(u16::MAX);
+            let stride = u16::try_from(geometry.stride()).unwrap_or(u16::MAX);
+            (side(geometry.width()), side(geometry.height()), stride, geometry.format().code())
+        });
+        let (width, height, stride, pixel_format) = picture.unwrap_or_default();
         let flags = (if record.discontinuity { DISCONTINUITY } else { 0 })
             | (if record.unprocessed { UNPROCESSED } else { 0 });
-        let stride = geometry.and_then(|geometry| u32::try_from(geometry.stride()).ok());
         cells.pts_ns.store(record.pts_ns, Ordering::Relaxed);
         cells.received_ns.store(record.received_ns, Ordering::Relaxed);
-        cells.published_ns.store(monotonic_ns(), Ordering::Relaxed);
-        cells.claims.store(0, Ordering::Relaxed);
+        cells.published_ns.store(recent_ns(), Ordering::Relaxed);
+        cells.payload_bytes.store(bytes(record.payload_bytes), Ordering::Relaxed);
+        cells.meta_bytes.store(bytes(record.meta_bytes), Ordering::Relaxed);
         cells.epoch.store(record.epoch, Ordering::Relaxed);
+        cells.claims.store(0, Ordering::Relaxed);
+        cells.width.store(width, Ordering::Relaxed);
+        cells.height.store(height, Ordering::Relaxed);
+        cells.stride.store(stride, Ordering::Relaxed);
+        cells.pixel_format.store(pixel_format, Ordering::Relaxed);
         cells.flags.store(flags, Ordering::Relaxed);
-        cells.width.store(side(geometry.map(Geometry::width)), Ordering::Relaxed);
-        cells.height.store(side(geometry.map(Geometry::height)), Ordering::Relaxed);
-        cells.stride.store(side(stride), Ordering::Relaxed);
-        cells.pixel_format.store(side(geometry.map(|g| g.format().code())), Ordering::Relaxed);
-        cells.payload_bytes.store(record.payload_bytes as u64, Ordering::Relaxed);
-        cells.meta_bytes.store(record.meta_bytes as u64, Ordering::Relaxed);
         cells.seq.store(seq.raw(), Ordering::Release);
     }
 
     /// Reads a slot's record, and trusts none of it.
     pub(crate) fn read_record(&self, slot: u32) -> Result<Record, RingError> {
         let cells = self.record(slot);
-        let size = |cell: &std::sync::atomic::AtomicU64, most: usize, what: &str| {
+        let size = |cell: &AtomicU32, most: usize, what: &str| {
             let stated = cell.load(Ordering::Relaxed);
             usize::try_from(stated).ok().filter(|&bytes| bytes <= most).ok_or_else(|| {
                 self.corrupt(format!("slot {slot} states {stated} bytes of {what}, {most} fit"))
@@ -97,8 +108,10 @@ impl Ring {
         if code == 0 {
             return Ok(None);
         }
-        let (width, height) =
-            (cells.width.load(Ordering::Relaxed), cells.height.load(Ordering::Relaxed));
+        let (width, height) = (
+            u32::from(cells.width.load(Ordering::Relaxed)),
+            u32::from(cells.height.load(Ordering::Relaxed)),
+        );
         let geometry = PixelFormat::from_code(code)
             .and_then(|format| Geometry::new(width, height, format).ok())
             .filter(|geometry| geometry.payload_bytes() == payload_bytes);
@@ -112,18 +125,19 @@ impl Ring {
 
     /// Counts a claim of a group on a slot, and tells how often it has been claimed.
     pub(crate) fn count_claim(&self, slot: u32, group: u8) -> u8 {
-        let shift = u32::from(group) * 8;
-        let lane = |claims: u64| u8::try_from((claims >> shift) & 0xff).expect("8 bits are left");
-        let add = |claims: u64| (lane(claims) < u8::MAX).then(|| claims + (1 << shift));
+        let shift = u32::from(group) * CLAIM_BITS;
+        let count = |claims: u32| (claims >> shift) & CLAIMS_MAX;
+        let add = |claims: u32| (count(claims) < CLAIMS_MAX).then(|| claims + (1 << shift));
         let claims = &self.record(slot).claims;
         let before = claims.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-        before.map_or(u8::MAX, |before| lane(before) + 1)
+        u8::try_from(before.map_or(CLAIMS_MAX, |before| count(before) + 1)).expect("a few bits")
     }
 
     /// Takes back the count of a claim that its living holder gives back.
     pub(crate) fn uncount_claim(&self, slot: u32, group: u8) {
-        let shift = u32::from(group) * 8;
-        let subtract = |claims: u64| ((claims >> shift) & 0xff > 0).then(|| claims - (1 << shift));
+        let shift = u32::from(group) * CLAIM_BITS;
+        let subtract =
+            |claims: u32| ((claims >> shift) & CLAIMS_MAX > 0).then(|| claims - (1 << shift));
         let claims = &self.record(slot).claims;
         let _ = claims.fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use framelane_shm::{Flag, LockFile, Memory, Segment, SegmentName, ShmError, View};
 
-use crate::claim::{ClaimCell, GROUPS, SEATS, Swing, Word, swing};
+use crate::claim::{ClaimCell, GROUPS, SEATS, Swing, Word, bits, swing};
 use crate::layout::{
     GroupEntry, Header, LAYOUT_VERSION, LIFE_BYTE, MAGIC, Plan, SeatLine, SlotRecord, TABLES_BYTE,
 };
@@ -249,9 +249,7 @@ impl Ring {
 
     /// Rings each group of a set once.
     pub(crate) fn ring_groups(&self, groups: u8) {
-        for group in (0..GROUPS).filter(|group| groups & (1 << group) != 0) {
-            self.ring_group(group);
-        }
+        bits(groups.into()).for_each(|group| self.ring_group(group));
     }
 
     /// Wakes the producers that wait: a slot is free, or the window moved. All of them, since each

@@ -12,7 +12,6 @@ use std::time::Duration;
 use framelane_shm::{LockFile, ShmError};
 
 use crate::claim::SEATS;
-use crate::clock::recent_ns;
 use crate::failpoint::failpoint;
 use crate::groups::{GroupName, Membership};
 use crate::histogram;
@@ -156,14 +155,16 @@ impl Seat {
         Ok(self.own.try_lock(byte)?)
     }
 
-    /// Reserves the right to hold a slot: one at a time.
+    /// Reserves the right to hold a slot: one at a time. Called by who has the participant
+    /// exclusively; a hold may end on another thread.
     pub(crate) fn hold(self: &Arc<Self>) -> Result<Hold, RingError> {
         if self.ring.segment().lost_by_fork() {
             return Err(ShmError::Forked.into());
         }
-        if self.holding.swap(true, Ordering::Acquire) {
+        if self.holding.load(Ordering::Acquire) {
             return Err(RingError::StillHolding);
         }
+        self.holding.store(true, Ordering::Relaxed);
         Ok(Hold(Arc::clone(self)))
     }
 
@@ -179,34 +180,40 @@ impl Seat {
         self.holding.load(Ordering::Acquire)
     }
 
-    /// Notes for how long a slot was held, until `now_ns`.
-    pub(crate) fn note_hold(&self, now_ns: u64) {
-        let since = self.line().held_since_ns.load(Ordering::Relaxed);
-        histogram::record(&self.line().hold, now_ns.saturating_sub(since));
+    /// Since when a slot is held.
+    pub(crate) fn held_since_ns(&self) -> u64 {
+        self.line().held_since_ns.load(Ordering::Relaxed)
     }
 
-    /// Notes the age of a frame at `now_ns`.
-    pub(crate) fn note_age(&self, received_ns: u64, now_ns: u64) {
+    /// Notes for how long a slot was held, until `now_ns`.
+    pub(crate) fn note_hold(&self, now_ns: u64) {
+        histogram::record(&self.line().hold, now_ns.saturating_sub(self.held_since_ns()));
+    }
+
+    /// Notes the age that a frame had at a moment, if it is known when it was received.
+    pub(crate) fn note_age(&self, received_ns: u64, then_ns: u64) {
         if received_ns != 0 {
-            histogram::record(&self.line().age, now_ns.saturating_sub(received_ns));
+            histogram::record(&self.line().age, then_ns.saturating_sub(received_ns));
         }
     }
 
     /// Looks for the dead, and whether this participant still has its place; every 50 ms at most.
-    pub(crate) fn look_around(&self) -> Result<(), RingError> {
+    /// Tells the time.
+    pub(crate) fn look_around(&self) -> Result<u64, RingError> {
         if self.ring.segment().lost_by_fork() {
             return Err(ShmError::Forked.into());
         }
-        let now = recent_ns();
+        let now_ns = monotonic_ns();
         let last = self.ring.looked_ns.load(Ordering::Relaxed);
-        if u128::from(now.saturating_sub(last)) < LOOK_INTERVAL.as_nanos() {
-            return Ok(());
+        if u128::from(now_ns.saturating_sub(last)) < LOOK_INTERVAL.as_nanos() {
+            return Ok(now_ns);
         }
-        self.ring.looked_ns.store(now, Ordering::Relaxed);
+        self.ring.looked_ns.store(now_ns, Ordering::Relaxed);
         if !self.ring.with_tool(|tool| self.is_mine(tool))? {
             return Err(RingError::LostSeat(self.ring.name().to_owned()));
         }
-        self.ring.reap()
+        self.ring.reap()?;
+        Ok(now_ns)
     }
 }
 
@@ -219,11 +226,9 @@ impl Hold {
         &self.0
     }
 
-    /// Notes that a slot is about to be taken: monitors see since when it is held. Returns the time.
-    pub(crate) fn starts_now(&self) -> u64 {
-        let now_ns = monotonic_ns();
+    /// Notes that a slot is about to be taken: monitors see since when it is held.
+    pub(crate) fn starts_at(&self, now_ns: u64) {
         self.0.line().held_since_ns.store(now_ns, Ordering::Relaxed);
-        now_ns
     }
 }
 

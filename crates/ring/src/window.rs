@@ -11,7 +11,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::Policy;
-use crate::claim::GROUPS;
+use crate::claim::{GROUPS, bits};
 use crate::groups::NO_LIMIT;
 use crate::ring::Ring;
 use crate::seq::Seq;
@@ -38,23 +38,21 @@ impl Ring {
     }
 
     fn limit_of(&self, groups: u8) -> u64 {
-        let used = || (0..GROUPS).filter(|group| groups & (1 << group) != 0);
-        let cursors: Vec<u64> = used()
-            .filter(|&group| self.is_group_ordered(group))
-            .map(|group| self.group(group).cursor.load(Ordering::Acquire))
-            .collect();
-        let ordered = u64::try_from(cursors.len()).unwrap_or(u64::MAX);
-        let window = u64::from(self.slots()).saturating_sub(ordered).max(1);
-        let cursor = match self.policy() {
-            Policy::Block => cursors.into_iter().min(),
-            Policy::DropOldest => cursors.into_iter().max(),
+        let of_kind = |ordered: bool| {
+            bits(groups.into()).filter(move |&group| self.is_group_ordered(group) == ordered)
         };
+        let cursors =
+            || of_kind(true).map(|group| self.group(group).cursor.load(Ordering::Acquire));
+        let cursor = match self.policy() {
+            Policy::Block => cursors().min(),
+            Policy::DropOldest => cursors().max(),
+        };
+        let ordered = cursors().count() as u64;
+        let window = u64::from(self.slots()).saturating_sub(ordered).max(1);
         let own = cursor.map_or(NO_LIMIT, |cursor| cursor.saturating_add(window));
         // Further down the chain others may be the ones who set the pace.
-        let downstream = used()
-            .filter(|&group| !self.is_group_ordered(group))
-            .map(|group| self.group(group).limit.load(Ordering::Acquire))
-            .min();
+        let downstream =
+            of_kind(false).map(|group| self.group(group).limit.load(Ordering::Acquire)).min();
         downstream.map_or(own, |limit| limit.min(own))
     }
 
@@ -68,8 +66,8 @@ impl Ring {
             self.is_group_ordered(group)
                 || self.group(group).limit.load(Ordering::Acquire) != NO_LIMIT
         };
-        (0..GROUPS)
-            .filter(|&group| known & (1 << group) == 0 && limits(group))
+        bits((!known).into())
+            .filter(|&group| limits(group))
             .fold(0, |groups, group| groups | (1 << group))
     }
 

@@ -13,7 +13,7 @@
 
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 /// A type that may lie in memory which another process writes at any time.
 ///
@@ -22,6 +22,10 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 /// without padding, so that every bit pattern is valid and no plain load can race.
 pub unsafe trait Shared {}
 
+// SAFETY: an atomic integer; every bit pattern is valid.
+unsafe impl Shared for AtomicU8 {}
+// SAFETY: an atomic integer; every bit pattern is valid.
+unsafe impl Shared for AtomicU16 {}
 // SAFETY: an atomic integer; every bit pattern is valid.
 unsafe impl Shared for AtomicU32 {}
 // SAFETY: an atomic integer; every bit pattern is valid.

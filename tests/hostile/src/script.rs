@@ -11,7 +11,7 @@ const GROUP_BYTES: u64 = 512;
 const SEAT_TABLE: u64 = 12288;
 const SEAT_BYTES: u64 = 3072;
 const SLOT_TABLE: u64 = 181_248;
-const SLOT_BYTES: u64 = 256;
+const SLOT_BYTES: u64 = 128;
 
 /// One step of a script.
 #[derive(Clone, Debug, Arbitrary)]
@@ -141,7 +141,7 @@ impl Place {
             }
             Self::Claim { slot } => SLOT_TABLE + u64::from(slot % 4) * SLOT_BYTES,
             Self::Record { slot, word } => {
-                SLOT_TABLE + u64::from(slot % 4) * SLOT_BYTES + 64 + u64::from(word % 10) * 8
+                SLOT_TABLE + u64::from(slot % 4) * SLOT_BYTES + 8 + u64::from(word % 7) * 8
             }
         }
     }
