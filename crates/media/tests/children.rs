@@ -1,10 +1,12 @@
 //! Rule: no child outlives its stage, blocks it, or tells its secrets.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use framelane_frame::{FrameRate, Geometry, PixelFormat};
 use framelane_media::Secrets;
 use framelane_media::ffmpeg::{ChildCommand, ChildError, FailureKind, OutputPipe};
+use framelane_media::nut::{VideoParameters, WriteError, Writer};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(200);
@@ -148,4 +150,36 @@ fn secrets_are_in_no_line_no_command_and_no_failure() {
 fn a_missing_program_is_told_apart() {
     let missing = ChildCommand::new("/nonexistent/ffmpeg").spawn().expect_err("missing");
     assert!(matches!(missing, ChildError::NotFound { .. }));
+}
+
+#[test]
+fn a_child_reads_a_socket_as_its_stdin_and_writes_to_one_as_its_stdout() {
+    let mut child = sh("cat").socket_stdin().socket_stdout().spawn().expect("sh");
+    let (mut to, mut from) =
+        (child.take_stdin().expect("asked for"), child.take_stdout().expect("asked for"));
+    let sent = vec![7; 3 << 20];
+    let writer = std::thread::spawn({
+        let sent = sent.clone();
+        move || to.write_all(&sent)
+    });
+    let mut got = Vec::new();
+    from.read_to_end(&mut got).expect("readable");
+    writer.join().expect("no panic").expect("written");
+    assert!(got == sent, "{} bytes came back", got.len());
+    assert!(child.wait_timeout(LONG).expect("reaped").is_some_and(|status| status.success()));
+}
+
+#[test]
+fn a_reader_that_goes_with_bytes_unread_breaks_the_pipe() {
+    let parameters = VideoParameters {
+        geometry: Geometry::new(640, 360, PixelFormat::Yuv420p).expect("a valid size"),
+        sample_aspect: (1, 1),
+        frame_rate: FrameRate::new(25, 1).expect("a valid rate"),
+    };
+    let mut child = sh("head -c 100000 >/dev/null").socket_stdin().spawn().expect("sh");
+    let stdin = child.take_stdin().expect("asked for");
+    let mut writer = Writer::create(stdin, &parameters, None).expect("the header is written");
+    let frame = vec![0; parameters.geometry.payload_bytes()];
+    let error = (0..100).find_map(|n| writer.write_video(n * 40_000_000, &frame).err());
+    assert!(error.as_ref().is_some_and(WriteError::is_broken_pipe), "{error:?}");
 }

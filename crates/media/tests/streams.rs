@@ -46,7 +46,7 @@ fn read_all(input: impl Read) -> Frames {
 /// Decodes a file by the puller's command line.
 fn decode(options: &DecodeOptions) -> (Frames, Option<FrameRate>) {
     let ffmpeg = Ffmpeg::find("ffmpeg").expect("ffmpeg is installed");
-    let command = ChildCommand::new(ffmpeg.program()).args(options.args(&ffmpeg)).pipe_stdout();
+    let command = ChildCommand::new(ffmpeg.program()).args(options.args(&ffmpeg)).socket_stdout();
     let mut child = command.spawn().expect("ffmpeg starts");
     let stdout = child.take_stdout().expect("asked for");
     let mut reader = Reader::open(stdout, LIMITS).unwrap_or_else(|error| {
@@ -70,7 +70,7 @@ fn offset_ns() -> i64 {
 /// Feeds frames, and audio packets, to the pusher's command line.
 fn encode(options: &EncodeOptions, frames: &Frames) {
     let ffmpeg = Ffmpeg::find("ffmpeg").expect("ffmpeg is installed");
-    let command = ChildCommand::new(ffmpeg.program()).args(options.args(&ffmpeg)).pipe_stdin();
+    let command = ChildCommand::new(ffmpeg.program()).args(options.args(&ffmpeg)).socket_stdin();
     let mut child = command.spawn().expect("ffmpeg starts");
     let stdin = child.take_stdin().expect("asked for");
     let mut conversion = options.conversion();
@@ -175,7 +175,7 @@ fn audio_packets_travel_unchanged_through_both_pipes() {
         let mut options = DecodeOptions::new(&clip, PixelFormat::Gray);
         options.audio_fd = Some(pipe.child_fd());
         let command = ChildCommand::new("ffmpeg").args(options.args(&ffmpeg_program));
-        let mut child = command.pipe_stdout().output_pipe(pipe).spawn().expect("starts");
+        let mut child = command.socket_stdout().output_pipe(pipe).spawn().expect("starts");
         let audio = child.take_pipe().expect("asked for");
         let reading = std::thread::spawn(move || {
             let mut reader = Reader::open(audio, LIMITS).expect("NUT");
@@ -198,7 +198,8 @@ fn audio_packets_travel_unchanged_through_both_pipes() {
         let mut options = EncodeOptions::new(&out, geometry, Colour::default());
         options.codec = RAW_CODEC.to_owned();
         options.audio = Some(AudioMode::Copy);
-        let command = ChildCommand::new("ffmpeg").args(options.args(&ffmpeg_program)).pipe_stdin();
+        let command =
+            ChildCommand::new("ffmpeg").args(options.args(&ffmpeg_program)).socket_stdin();
         let mut child = command.spawn().expect("starts");
         let video = VideoParameters {
             geometry,

@@ -53,7 +53,7 @@ impl Decoder {
         let for_hook = Arc::clone(&lines);
         let mut command = ChildCommand::new(ffmpeg.program())
             .args(options.args(ffmpeg))
-            .pipe_stdout()
+            .socket_stdout()
             .secrets(secrets.clone())
             .on_line(move |line| {
                 for_hook.lock().unwrap_or_else(PoisonError::into_inner).feed(&line.text);

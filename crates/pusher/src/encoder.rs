@@ -113,7 +113,7 @@ impl Encoder {
     ) -> Result<Self, EncoderError> {
         let mut child = ChildCommand::new(ffmpeg.program())
             .args(options.args(ffmpeg))
-            .pipe_stdin()
+            .socket_stdin()
             .secrets(secrets.clone())
             .spawn()
             .map_err(EncoderError::Start)?;

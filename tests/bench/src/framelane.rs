@@ -42,6 +42,13 @@ impl transport::Sender for Sender {
     }
 }
 
+impl Drop for Sender {
+    fn drop(&mut self) {
+        // The last one out removes the ring.
+        self.source.end();
+    }
+}
+
 pub(crate) struct Receiver {
     consumer: Consumer,
     /// What the wait found.

@@ -2,8 +2,9 @@
 //! and ffprobe. Output and time are bounded, so a program that is silent or endless can't hang or
 //! fill a stage.
 
+use std::fs::File;
 use std::io::Read;
-use std::process::{ChildStdout, ExitStatus};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -43,7 +44,7 @@ pub(super) fn capture(
 
 /// Reads to the end, an error, the limit or the deadline, and closes the pipe.
 fn read_until(
-    mut pipe: ChildStdout,
+    mut pipe: File,
     start: Instant,
     timeout: Duration,
     bytes_max: usize,

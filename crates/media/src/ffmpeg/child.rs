@@ -7,23 +7,20 @@
 //! long as the child is needed**, best the main thread.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, PipeReader, PipeWriter};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::fs::File;
+use std::io::{self, PipeReader};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use super::channel::{Channel, OutputPipe};
 use super::failure::ChildFailure;
 use super::spawn::spawn;
 use super::stderr::{Drain, Hook, Line};
 use crate::Secrets;
-
-/// The size that pipes are given, in bytes: 1 MiB, the most an ordinary user may have.
-pub const PIPE_BYTES: usize = 1 << 20;
 
 /// How often an exit is looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -51,45 +48,13 @@ pub enum ChildError {
     },
 }
 
-/// A pipe on which a child writes besides stdout, such as the audio packets. Make it first, and
-/// put its number into the child's arguments: `pipe:N`.
-#[derive(Debug)]
-pub struct OutputPipe {
-    reader: PipeReader,
-    writer: PipeWriter,
-}
-
-impl OutputPipe {
-    /// Makes a pipe of [`PIPE_BYTES`], if the system allows that.
-    ///
-    /// # Errors
-    /// When no more descriptors are to be had.
-    pub fn new() -> io::Result<Self> {
-        let (reader, writer) = io::pipe()?;
-        enlarge(&writer);
-        Ok(Self { reader, writer })
-    }
-
-    /// The number of the descriptor on which the child will write.
-    pub fn child_fd(&self) -> RawFd {
-        self.writer.as_raw_fd()
-    }
-}
-
-/// Makes a pipe larger where the system allows it: a smaller one is slower, not wrong.
-fn enlarge(pipe: impl AsFd) {
-    if let Err(error) = fcntl_setpipe_size(&pipe, PIPE_BYTES) {
-        tracing::debug!(%error, "a pipe keeps its size");
-    }
-}
-
 /// What to run, and how.
 pub struct ChildCommand {
     program: PathBuf,
     args: Vec<OsString>,
     variables: Vec<(String, String)>,
-    stdin: bool,
-    stdout: bool,
+    stdin: Channel,
+    stdout: Channel,
     pipe: Option<OutputPipe>,
     secrets: Secrets,
     hook: Option<Hook>,
@@ -108,8 +73,8 @@ impl ChildCommand {
             program: program.as_ref().to_owned(),
             args: Vec::new(),
             variables: Vec::new(),
-            stdin: false,
-            stdout: false,
+            stdin: Channel::Null,
+            stdout: Channel::Null,
             pipe: None,
             secrets: Secrets::default(),
             hook: None,
@@ -130,17 +95,31 @@ impl ChildCommand {
         self
     }
 
-    /// Gives the child a pipe as stdin, of [`PIPE_BYTES`] where possible.
+    /// Gives the child a pipe as stdin.
     #[must_use]
     pub fn pipe_stdin(mut self) -> Self {
-        self.stdin = true;
+        self.stdin = Channel::Pipe;
         self
     }
 
-    /// Gives the child a pipe as stdout, of [`PIPE_BYTES`] where possible.
+    /// Gives the child a pipe as stdout.
     #[must_use]
     pub fn pipe_stdout(mut self) -> Self {
-        self.stdout = true;
+        self.stdout = Channel::Pipe;
+        self
+    }
+
+    /// Gives the child a socket as stdin: what frames go through to ffmpeg.
+    #[must_use]
+    pub fn socket_stdin(mut self) -> Self {
+        self.stdin = Channel::Socket;
+        self
+    }
+
+    /// Gives the child a socket as stdout: what frames come through from ffmpeg.
+    #[must_use]
+    pub fn socket_stdout(mut self) -> Self {
+        self.stdout = Channel::Socket;
         self
     }
 
@@ -178,26 +157,21 @@ impl ChildCommand {
     pub fn spawn(self) -> Result<Child, ChildError> {
         let command_line = self.command_line();
         let Self { program, args, variables, stdin, stdout, pipe, secrets, hook } = self;
-        let wanted = |piped: bool| if piped { Stdio::piped() } else { Stdio::null() };
-        let mut command = Command::new(&program);
-        command.args(args).envs(variables);
-        command.stdin(wanted(stdin)).stdout(wanted(stdout)).stderr(Stdio::piped());
-        let (reader, writer) = pipe.map(|pipe| (pipe.reader, pipe.writer)).unzip();
-        tracing::debug!(command = %command_line, "starting");
-        let mut process = spawn(command, writer.into_iter().collect()).map_err(|source| {
+        let failed = |source: io::Error| {
             let program = program.clone();
             match source.kind() {
                 io::ErrorKind::NotFound => ChildError::NotFound { program },
                 _ => ChildError::Spawn { program, source },
             }
-        })?;
-        let (stdin, stdout) = (process.stdin.take(), process.stdout.take());
-        if let Some(stdin) = &stdin {
-            enlarge(stdin);
-        }
-        if let Some(stdout) = &stdout {
-            enlarge(stdout);
-        }
+        };
+        let (child_stdin, stdin) = stdin.into_stdin().map_err(failed)?;
+        let (child_stdout, stdout) = stdout.into_stdout().map_err(failed)?;
+        let mut command = Command::new(&program);
+        command.args(args).envs(variables);
+        command.stdin(child_stdin).stdout(child_stdout).stderr(Stdio::piped());
+        let (reader, writer) = pipe.map(|pipe| (pipe.reader, pipe.writer)).unzip();
+        tracing::debug!(command = %command_line, "starting");
+        let mut process = spawn(command, writer.into_iter().collect()).map_err(failed)?;
         let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy();
         let stderr = process.stderr.take().ok_or_else(|| io::Error::other("stderr is missing"));
         let drain = stderr.and_then(|stderr| Drain::start(stderr, name.to_string(), secrets, hook));
@@ -226,8 +200,8 @@ impl ChildCommand {
 #[derive(Debug)]
 pub struct Child {
     process: std::process::Child,
-    stdin: Option<ChildStdin>,
-    stdout: Option<ChildStdout>,
+    stdin: Option<File>,
+    stdout: Option<File>,
     pipe: Option<PipeReader>,
     drain: Drain,
     name: String,
@@ -242,12 +216,12 @@ impl Child {
     }
 
     /// The child's stdin; only once, and only if it was asked for.
-    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+    pub fn take_stdin(&mut self) -> Option<File> {
         self.stdin.take()
     }
 
     /// The child's stdout; only once, and only if it was asked for.
-    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+    pub fn take_stdout(&mut self) -> Option<File> {
         self.stdout.take()
     }
 

@@ -8,6 +8,7 @@
 
 mod capture;
 mod carry;
+mod channel;
 mod child;
 mod decode;
 mod encode;
@@ -20,7 +21,8 @@ mod spawn;
 mod stderr;
 mod version;
 
-pub use child::{Child, ChildCommand, ChildError, OutputPipe, PIPE_BYTES};
+pub use channel::OutputPipe;
+pub use child::{Child, ChildCommand, ChildError};
 pub use decode::{ColourMode, DecodeOptions, TS_OFFSET, audio_codec_is_supported};
 pub use encode::{AudioMode, EncodeOptions, OutputKind, RAW_CODEC};
 pub use encoder::{Latency, find_encoder};

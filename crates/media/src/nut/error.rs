@@ -76,6 +76,8 @@ pub enum WriteError {
 impl WriteError {
     /// Whether the process at the other end of the pipe is gone.
     pub fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
+        // A socket whose reader went without reading everything was reset.
+        matches!(self, Self::Io(error)
+            if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset))
     }
 }
