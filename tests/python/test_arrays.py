@@ -8,7 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import feed, picture
+from conftest import drain, feed, picture
 
 import framelane as fl
 
@@ -92,6 +92,35 @@ def test_an_output_that_was_published_can_not_be_spoiled(background):
                 old[:] = 255
     feeder.join()
     assert all(np.array_equal(f, picture(seq)) for seq, f in enumerate(end.join()))
+
+
+KEPT = {
+    "a buffer": memoryview,
+    "a plain view": lambda array: array.view(np.ndarray),
+    "a part": lambda array: array[:2].T,
+}
+
+
+@pytest.mark.parametrize("keep", KEPT.values(), ids=KEPT.keys())
+def test_a_model_may_keep_what_it_got_and_does_no_harm(background, keep):
+    kept = []
+
+    def model(frame, out):
+        assert np.array_equal(frame, picture(frame.seq)), "whatever became of the slot before"
+        assert not any(np.ndarray.any(view) for view in kept), "nobody else's pixels"
+        out[:] = frame
+        if frame.seq % 3 == 0:
+            for array in (frame, out):
+                view = np.asarray(keep(array)).view(np.ndarray)
+                kept.append(view)
+
+    feeder = background(lambda: feed("in", 24))
+    reader = background(lambda: drain("out"))
+    with fl.Worker("in", "out", timeout=30) as worker:
+        tally = worker.run(model, on_error="raise")
+    feeder.join()
+    assert all(np.array_equal(got, picture(seq)) for seq, _, got in reader.join())
+    assert tally.processed == 24 and len(kept) == 16
 
 
 def test_copies_are_plain_and_stay(one_frame):

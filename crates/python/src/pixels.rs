@@ -1,9 +1,9 @@
 //! Slots as numpy arrays, whose memory is taken back when the claim ends.
 //!
 //! An array can't be made to forget its address, and a loop variable keeps the last array alive
-//! while the next frame is claimed. So each array is made on a view of its own, and before the
-//! claim ends the view is revoked: what is left of the array shows zeroes from then on, whoever
-//! holds it, and writing to it changes nothing.
+//! while the next frame is claimed. So each array is made on a view of its own. If anybody still
+//! holds the array when the claim ends, the view is revoked before: what is left of the array
+//! shows zeroes from then on, whoever holds it, and writing to it changes nothing.
 
 #![expect(unsafe_code, reason = "a view becomes a numpy array here")]
 // UNSAFETY: Arrays keep the `Pixels` they are made on as their base, so that the addresses stay
@@ -26,7 +26,7 @@ pub(crate) struct Pixels {
 /// The views of a ring's slots, of which one is lent out as an array at a time.
 #[derive(Default)]
 pub(crate) struct Views {
-    slots: Vec<Option<View>>,
+    slots: Vec<Option<Py<Pixels>>>,
     lent: Option<(usize, Py<Pixels>)>,
 }
 
@@ -45,12 +45,11 @@ impl Views {
         if self.slots.len() <= index {
             self.slots.resize_with(index + 1, || None);
         }
-        let view = match self.slots[index].take() {
-            Some(view) => view,
-            None => ring.payload_view(slot).map_err(raise)?,
+        let pixels = match self.slots[index].take() {
+            Some(pixels) => pixels.into_bound(py),
+            None => Bound::new(py, Pixels { view: ring.payload_view(slot).map_err(raise)? })?,
         };
-        let start = view.start();
-        let pixels = Bound::new(py, Pixels { view })?;
+        let start = pixels.get().view.start();
         self.lent = Some((index, pixels.clone().unbind()));
         // SAFETY: the view is as long as the ring's payload capacity, which no granted frame
         // exceeds, and it stays mapped for as long as `pixels` lives, which the array keeps.
@@ -67,11 +66,23 @@ impl Views {
     /// Takes the array's memory back. Comes before the grant ends: afterwards the slot is somebody
     /// else's.
     pub(crate) fn take_back(&mut self) -> Result<(), RingError> {
-        if let Some((slot, pixels)) = self.lent.take() {
-            self.slots[slot] = Some(pixels.get().view.revoke()?);
+        let Some((slot, pixels)) = self.lent.take() else { return Ok(()) };
+        // Every array, tensor and buffer on this memory holds it: without any, there is nobody to
+        // take it from.
+        if Python::try_attach(|_| is_only(&pixels)) == Some(true) {
+            self.slots[slot] = Some(pixels);
+            return Ok(());
         }
+        let view = pixels.get().view.revoke()?;
+        self.slots[slot] = Python::try_attach(|py| Py::new(py, Pixels { view }).ok()).flatten();
         Ok(())
     }
+}
+
+/// Whether nobody else has a reference to the object. To be called while attached.
+fn is_only(pixels: &Py<Pixels>) -> bool {
+    // SAFETY: the object lives, and while this thread is attached nobody changes its count.
+    unsafe { pyo3::ffi::Py_REFCNT(pixels.as_ptr()) == 1 }
 }
 
 /// The shape of a frame as an array: height, width and channels for packed colours; one and a half

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import get_context
 from typing import Any
 
@@ -24,18 +24,33 @@ import framelane as fl
 FORK = get_context("fork")
 SHAPE = (1080, 1920, 3)
 BYTES = int(np.prod(SHAPE))
-FRAMES = 150
+FRAMES = 400
 WARM_UP = 20
 
 
-def microseconds(frames: Iterator[Any]) -> float:
-    """CPU time of this process for each step, in microseconds."""
-    for _ in range(WARM_UP):
-        next(frames)
-    start = time.process_time()
-    for _ in range(FRAMES - WARM_UP):
-        next(frames)
-    return (time.process_time() - start) / (FRAMES - WARM_UP) * 1e6
+class Stopwatch:
+    """CPU time of this process from frame to frame, once it is warm."""
+
+    def __init__(self) -> None:
+        self._seen, self._start, self._end = 0, 0.0, 0.0
+
+    def tick(self) -> None:
+        self._seen += 1
+        if self._seen == WARM_UP:
+            self._start = time.process_time()
+        elif self._seen == FRAMES:
+            self._end = time.process_time()
+
+    def microseconds(self) -> float:
+        return (self._end - self._start) / (FRAMES - WARM_UP) * 1e6
+
+
+def microseconds(frames: Iterable[Any]) -> float:
+    """What a loop takes for each frame. Its variable holds the last one, as any loop's does."""
+    stopwatch = Stopwatch()
+    for _, _frame in zip(range(FRAMES), frames):
+        stopwatch.tick()
+    return stopwatch.microseconds()
 
 
 def beside(*functions: Any) -> list[Any]:
@@ -46,7 +61,23 @@ def beside(*functions: Any) -> list[Any]:
     return children
 
 
-def framelane() -> float:
+def with_a_loop(worker: fl.Worker) -> float:
+    took = microseconds(worker)
+    next(worker, None)
+    return took
+
+
+def with_run(worker: fl.Worker) -> float:
+    stopwatch = Stopwatch()
+
+    def model(frame: Any, out: Any) -> None:
+        stopwatch.tick()
+
+    worker.run(model)
+    return stopwatch.microseconds()
+
+
+def framelane(work: Callable[[fl.Worker], float]) -> float:
     name = f"loop-{os.getpid()}"
 
     def feed() -> None:
@@ -62,8 +93,7 @@ def framelane() -> float:
 
     children = beside(feed, drain)
     with fl.Worker(f"{name}.in", f"{name}.out") as worker:
-        took = microseconds(worker)
-        next(worker, None)
+        took = work(worker)
     for child in children:
         child.join()
     return took
@@ -175,7 +205,8 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     table = Table("python-loop")
     ways = {
-        "Framelane": framelane,
+        "Framelane": lambda: framelane(with_a_loop),
+        "Framelane, run(model)": lambda: framelane(with_run),
         "multiprocessing.shared_memory": shared_memory,
         "pipe": pipe,
         "multiprocessing.Queue": queue,
