@@ -23,9 +23,9 @@ esac
 scripts/setup.sh python
 target=$(scripts/lib/target_dir.sh)
 venv=.venv
-"$venv/bin/python" -c 'import maturin, pytest, pytest_timeout, mypy, numpy' 2>/dev/null ||
+"$venv/bin/python" -c 'import maturin, pytest, pytest_timeout, xdist, mypy, numpy' 2>/dev/null ||
     "$venv/bin/pip" install --quiet --disable-pip-version-check \
-        'maturin>=1.7,<2' numpy pytest pytest-timeout mypy
+        'maturin>=1.7,<2' numpy pytest pytest-timeout pytest-xdist mypy
 
 cargo build --workspace --bins --locked "${build[@]}"
 programs=crates/python/framelane.data/scripts

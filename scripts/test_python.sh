@@ -18,7 +18,12 @@ pytest=(-m pytest -q -p no:cacheprovider -c crates/python/pyproject.toml --rootd
 PYTHONDONTWRITEBYTECODE=1
 export PYTHONDONTWRITEBYTECODE
 
-.venv/bin/python "${pytest[@]}" "${@:-tests/python}"
+# Most tests wait for a stream most of the time.
+if [[ $# == 0 ]]; then
+    .venv/bin/python "${pytest[@]}" -n 3 tests/python
+else
+    .venv/bin/python "${pytest[@]}" "$@"
+fi
 
 if [[ $# == 0 ]] && /usr/bin/python3 -c 'import torch' 2>/dev/null; then
     echo "== with the system's PyTorch" >&2

@@ -32,6 +32,7 @@ SECONDS, PACED_SECONDS = 20, 10
 STREAMS = (1, 4, 16)
 REALTIME = ("--realtime", "--on-full", "block")
 YUV = ("--pix-fmt", "yuv420p")
+RINGS = "all rings"
 
 
 @dataclass
@@ -40,16 +41,17 @@ class Run:
 
     wall: float
     cpu: float
-    # Peak memory of each process itself, shared memory left out, in MB.
+    # Peak memory of each process itself, shared memory left out, and of all rings, in MB.
     memory: dict[str, float] = field(default_factory=dict)
 
 
 class MemoryWatch:
-    """Notes the largest private memory of some processes while they run."""
+    """Notes the largest private memory of some processes while they run, and that of their rings."""
 
-    def __init__(self, names: dict[int, str]) -> None:
-        self.peaks = dict.fromkeys(names.values(), 0.0)
+    def __init__(self, names: dict[int, str], namespace: str) -> None:
+        self.peaks = dict.fromkeys([*names.values(), RINGS], 0.0)
         self._names = names
+        self._namespace = namespace
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
@@ -58,6 +60,7 @@ class MemoryWatch:
         while not self._over.wait(0.05):
             for pid, name in self._names.items():
                 self.peaks[name] = max(self.peaks[name], private_mb(pid))
+            self.peaks[RINGS] = max(self.peaks[RINGS], shared_mb(self._namespace))
 
     def stop(self) -> dict[str, float]:
         self._over.set()
@@ -74,6 +77,16 @@ def private_mb(pid: int) -> float:
     return sum(int(fields[key].split()[0]) for key in ("RssAnon", "RssFile") if key in fields) / 1024
 
 
+def shared_mb(namespace: str) -> float:
+    total = 0
+    for path in pathlib.Path("/dev/shm").glob(f"{namespace}.*"):
+        try:
+            total += path.stat().st_blocks * 512
+        except FileNotFoundError:
+            pass  # Its last user has just left.
+    return total / 1e6
+
+
 def run(commands: dict[str, list[str]], namespace: str = "bench") -> Run:
     """Runs processes side by side until all have ended."""
     environment = {**os.environ, "FRAMELANE_NAMESPACE": namespace}
@@ -82,7 +95,7 @@ def run(commands: dict[str, list[str]], namespace: str = "bench") -> Run:
         name: subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         for name, command in commands.items()
     }
-    watch = MemoryWatch({child.pid: name for name, child in children.items()})
+    watch = MemoryWatch({child.pid: name for name, child in children.items()}, namespace)
     # What they say is little, and read when they have ended.
     cpu = 0.0
     for name, child in children.items():
@@ -119,7 +132,7 @@ def pyav(clip: str, out: str) -> dict[str, list[str]]:
 
 
 def gstreamer(clip: str, out: str) -> dict[str, list[str]]:
-    """In one process: three with shmsink and shmsrc between them lose the end of a file."""
+    """In one process: with shmsink and shmsrc between two, x264enc never gets beyond the start."""
     decode = f"filesrc location={clip} ! qtdemux ! h264parse ! avdec_h264 ! videoconvert"
     encode = "videoconvert ! video/x-raw,format=I420 ! x264enc speed-preset=veryfast key-int-max=50"
     pipeline = f"{decode} ! video/x-raw,format=RGB ! queue ! {encode} ! h264parse ! flvmux"
@@ -166,7 +179,7 @@ def whole_job(options: argparse.Namespace, folder: str) -> None:
                 table.add(name, f"{size_name}_wall_s", took.wall)
                 table.add(name, f"{size_name}_cpu_s", took.cpu)
                 for process, peak in took.memory.items():
-                    if name not in ("one ffmpeg", "Framelane, yuv420p"):
+                    if name not in ("one ffmpeg", "Framelane, yuv420p") and peak > 0:
                         memory.add(process, f"{size_name}_mb", peak)
     table.print()
     memory.print()

@@ -46,7 +46,7 @@ impl Way {
 /// The processes of a way; they end with it.
 enum Run {
     Stages(
-        Running,
+        Box<Running>,
         #[expect(dead_code, reason = "removes the rings when it is dropped")] Namespace,
     ),
     Process(Process),
@@ -139,13 +139,14 @@ pub(crate) fn measure_slow(span: Duration) -> Result<()> {
             (started + span * sample / samples).saturating_duration_since(Instant::now()),
         );
         for (way, run, watcher) in &ways {
-            let seen = watcher.seen();
-            let last = seen.iter().rev().find_map(|frame| Some((frame.number?, frame.at)));
-            let (number, at) = last.with_context(|| format!("{}: no picture", way.name()))?;
-            let age = at.saturating_duration_since(publisher.time_of(number));
+            let last = watcher.seen().iter().rev().find_map(|frame| frame.number);
+            let last = last.with_context(|| format!("{}: no picture", way.name()))?;
+            let age = publisher.time_of(last).elapsed();
             let seconds = (span * sample / samples).as_secs();
             table.add(way.name(), format!("age_s_after_{seconds:03}"), age.as_secs_f64());
-            table.add(way.name(), format!("memory_mb_after_{seconds:03}"), run.private_mb()?);
+            if let Some(memory) = run.private_mb() {
+                table.add(way.name(), format!("memory_mb_after_{seconds:03}"), memory);
+            }
         }
     }
     table.print()
@@ -160,7 +161,7 @@ fn start(way: Way, server: &RtmpServer, output: &str, delay: Option<&str>) -> Re
             if let Some(delay) = delay {
                 chain = chain.worker_args(&["--delay", &format!("{delay}s")]);
             }
-            return Ok(Run::Stages(chain.start(1)?, namespace));
+            return Ok(Run::Stages(Box::new(chain.start(1)?), namespace));
         }
         Way::Relay => {
             let mut command = ffmpeg();
@@ -181,8 +182,9 @@ fn start(way: Way, server: &RtmpServer, output: &str, delay: Option<&str>) -> Re
 }
 
 impl Run {
-    /// Memory of the processes themselves, shared memory and ffmpeg left out, in MB.
-    fn private_mb(&self) -> Result<f64> {
+    /// Memory of the processes themselves, shared memory and ffmpeg left out, in MB; `None` when
+    /// one of them has ended.
+    fn private_mb(&self) -> Option<f64> {
         let pids = match self {
             Self::Stages(stages, _) => {
                 let workers = stages.workers.iter().map(e2e::Stage::pid);
@@ -190,15 +192,15 @@ impl Run {
             }
             Self::Process(process) => vec![process.pid()],
         };
-        let status = pids.iter().map(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")));
-        let mut kilobytes = 0.0;
-        for text in status {
-            let text = text.context("a process is gone")?;
+        let kilobytes_of = |pid: &u32| {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
             let private = |line: &&str| line.starts_with("RssAnon") || line.starts_with("RssFile");
             let values =
                 text.lines().filter(private).filter_map(|line| line.split_whitespace().nth(1));
-            kilobytes += values.filter_map(|value| value.parse::<f64>().ok()).sum::<f64>();
-        }
-        Ok(kilobytes / 1024.0)
+            // One that has ended and was not waited for has no such lines.
+            let sum: f64 = values.filter_map(|value| value.parse::<f64>().ok()).sum();
+            (sum > 0.0).then_some(sum)
+        };
+        pids.iter().map(kilobytes_of).sum::<Option<f64>>().map(|kilobytes| kilobytes / 1024.0)
     }
 }
