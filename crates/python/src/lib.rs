@@ -15,7 +15,7 @@ mod writer;
 use pyo3::prelude::*;
 
 /// Rings as numpy arrays; see the package `framelane`.
-#[pymodule]
+#[pymodule(gil_used = true)]
 mod _native {
     #[pymodule_export]
     use super::claim::Claim;

@@ -66,15 +66,17 @@ impl Views {
     /// Takes the array's memory back. Comes before the grant ends: afterwards the slot is somebody
     /// else's.
     pub(crate) fn take_back(&mut self) -> Result<(), RingError> {
-        let Some((slot, pixels)) = self.lent.take() else { return Ok(()) };
+        let Some((slot, pixels)) = &self.lent else { return Ok(()) };
         // Every array, tensor and buffer on this memory holds it: without any, there is nobody to
         // take it from.
-        if Python::try_attach(|_| is_only(&pixels)) == Some(true) {
-            self.slots[slot] = Some(pixels);
-            return Ok(());
-        }
-        let view = pixels.get().view.revoke()?;
-        self.slots[slot] = Python::try_attach(|py| Py::new(py, Pixels { view }).ok()).flatten();
+        let (slot, held) = (*slot, Python::try_attach(|_| !is_only(pixels)).unwrap_or(true));
+        // What can't be revoked stays lent.
+        let revoked = if held { Some(pixels.get().view.revoke()?) } else { None };
+        let lent = self.lent.take().map(|(_, pixels)| pixels);
+        self.slots[slot] = match revoked {
+            Some(view) => Python::try_attach(|py| Py::new(py, Pixels { view }).ok()).flatten(),
+            None => lent,
+        };
         Ok(())
     }
 }

@@ -121,7 +121,7 @@ impl Consumer {
                 Found::Ended => return Ok(Claim::Ended),
                 Found::Beyond | Found::Nothing => {}
             }
-            // Who polls does not pay for a clock.
+            // Who polls does not pay for a second look at the clock.
             if patience.is_zero() {
                 return Ok(Claim::TimedOut);
             }

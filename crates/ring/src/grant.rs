@@ -273,7 +273,9 @@ impl ReadGrant {
         let seat = self.hold.seat();
         let ring = seat.ring();
         self.finished = true;
-        seat.note_age(self.record.received_ns, seat.held_since_ns());
+        if self.group.is_some() {
+            seat.note_age(self.record.received_ns, seat.held_since_ns());
+        }
         seat.note_hold(monotonic_ns());
         let after = match self.group {
             Some(group) => ring.release_counted(seat.id(), self.slot, group, counter, self.seq)?,

@@ -244,8 +244,8 @@ impl Ring {
 
     /// Waits a moment until nobody is at a counted edge of the group.
     fn is_quiet(&self, group: u8) -> bool {
-        // SYNC POINT: `publish_counted` writes its journal before its own fence, and looks at the
-        // active groups after it.
+        // SYNC POINT: `write_down_publish` opens its journal, and then looks at the active groups,
+        // both sequentially consistent: it saw that the group has left, or its journal is seen here.
         fence(Ordering::SeqCst);
         let start = Instant::now();
         while self.is_at_an_edge(group) {

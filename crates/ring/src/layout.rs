@@ -140,7 +140,7 @@ shared_struct! {
         /// Must be 0.
         896 => reserved_896: [AtomicU64; 16],
         /// Ages of frames when they were claimed or published, from `received_ns`. What was
-        /// claimed is counted when the claim ends.
+        /// claimed is counted when it is released or dropped.
         1024 => age: [AtomicU64; 128],
         /// For how long frames were held.
         2048 => hold: [AtomicU64; 128],

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::books::{DropReason, Tally};
-use crate::clock::recent_ns;
+use crate::clock::{recent_ns, tick_ns};
 use crate::consumer::Consumer;
 use crate::failpoint::failpoint;
 use crate::feed::Upstream;
@@ -209,8 +209,9 @@ impl OrderedConsumer {
         let (target, tally) = match (ready.first, self.max_wait) {
             _ if settled > cursor => (settled, Tally::Missing),
             (Some((seq, _, since)), Some(max_wait)) if seq > cursor => {
-                let waited = Duration::from_nanos(recent_ns().saturating_sub(since));
-                if waited < max_wait {
+                // At least so long: both readings are as old as the last tick of the clock.
+                let waited = recent_ns().saturating_sub(since).saturating_sub(tick_ns());
+                if Duration::from_nanos(waited) < max_wait {
                     return Ok(false);
                 }
                 (seq, Tally::TimedOut)

@@ -8,7 +8,7 @@ use crate::failpoint::failpoint;
 use crate::grant::WriteGrant;
 use crate::ring::Ring;
 use crate::seat::{Hold, LOOK_INTERVAL, Role, Seat};
-use crate::{Policy, RingError, Seq};
+use crate::{Policy, RingError, Seq, monotonic_ns};
 
 /// How often an overwrite is tried anew because a consumer was faster.
 const OVERWRITE_TRIES: u32 = 64;
@@ -67,7 +67,7 @@ impl Producer {
             return Ok(Some(slot));
         }
         ring.with_tool(|tool| ring.sweep_inactive(tool, self.seat.id()))?;
-        self.take_free(hold, now_ns)
+        self.take_free(hold, monotonic_ns())
     }
 
     fn take_free(&self, hold: &Hold, now_ns: u64) -> Result<Option<u32>, RingError> {

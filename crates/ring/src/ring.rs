@@ -117,8 +117,8 @@ impl Ring {
     }
 
     /// A slot's payload at addresses of its own, for languages whose arrays can outlive a claim.
-    /// What is there belongs to whoever holds a grant on the slot, and to nobody else: revoke the
-    /// view before the grant ends.
+    /// What is there belongs to whoever holds a grant on the slot, and to nobody else: unless
+    /// nobody has its addresses any more, revoke the view before the grant ends.
     ///
     /// # Errors
     /// [`RingError::BadConfig`] when there is no such slot, [`RingError::Shm`] when there is no room

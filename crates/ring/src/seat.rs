@@ -213,7 +213,7 @@ impl Seat {
             return Err(RingError::LostSeat(self.ring.name().to_owned()));
         }
         self.ring.reap()?;
-        Ok(now_ns)
+        Ok(monotonic_ns())
     }
 }
 

@@ -74,8 +74,12 @@ impl Ring {
     /// Whether a frame is in the ring, or was taken from it in its turn by every ordered group.
     pub(crate) fn has_seen(&self, seq: Seq) -> bool {
         // A free slot counts, too: it holds a frame that was published and dealt with.
-        let in_slot = (0..self.slots())
-            .any(|slot| self.seq(slot) == Some(seq) && !self.word(slot).is_writing());
+        let in_slot = (0..self.slots()).any(|slot| {
+            let word = self.word(slot);
+            // The same word before and after: what is being wiped after its writer's death was
+            // never here.
+            !word.is_writing() && self.seq(slot) == Some(seq) && self.word(slot) == word
+        });
         let mut ordered = (0..GROUPS).filter(|&group| self.is_group_ordered(group)).peekable();
         let has_ordered = ordered.peek().is_some();
         let passed = |group: u8| self.group(group).cursor.load(Ordering::Acquire) > seq.raw();

@@ -1,9 +1,9 @@
 """Arrays that know how long they are valid.
 
 A :class:`Frame` is an ordinary numpy array on shared memory, with what travels with the frame
-beside it. When its claim ends, every use of it from Python raises :class:`ClaimEnded`. Code that
-has taken its address (OpenCV, torch, a memoryview) then sees zeroes: never another frame, and
-never a crash.
+beside it. When its claim ends, every use of it from Python raises :class:`ClaimEnded`. Whatever
+else holds it and has taken its address (OpenCV, torch, a memoryview) then sees zeroes: never
+another frame, and never a crash.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ impl State {
 }
 
 impl OneRing {
-    /// Writes down a counted edge; the next step is the edge.
+    /// Writes down a counted edge; the next step is the edge, or a publish's record.
     pub(super) fn write_down(
         &self,
         steps: &mut Steps<'_>,
@@ -105,7 +105,8 @@ impl OneRing {
         let after = counters.map(|counter| counter + 1);
         let entry = Entry { edge, slot, seq, groups, after, expected };
         let journal = (self.weak != Weak::NoJournal).then_some(entry);
-        steps.go("writes down an edge of slot", slot, At::Swings(entry), |state| {
+        let then = if edge == Edge::Publish { At::WritesRecord(entry) } else { At::Swings(entry) };
+        steps.go("writes down an edge of slot", slot, then, |state| {
             state.line(seat).journal = journal;
         });
     }

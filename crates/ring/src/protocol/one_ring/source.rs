@@ -18,20 +18,19 @@ impl OneRing {
             At::Writes { slot, seq, half } => {
                 let then = match half {
                     0 => At::Writes { slot, seq, half: 1 },
-                    _ => At::WritesRecord { slot, seq },
+                    _ => At::WritesDown { slot, seq },
                 };
                 steps.go("writes half of slot", slot, then, |state| {
                     state.slot(slot).halves[usize::from(half)] = seq;
                 });
             }
-            At::WritesRecord { slot, seq } => {
-                let then = At::WritesDown { slot, seq };
-                steps.go("writes the record of slot", slot, then, |state| {
-                    state.slot(slot).seq = seq
-                });
-            }
             At::WritesDown { slot, seq } => {
                 self.write_down(steps, Edge::Publish, (slot, seq), self.groups());
+            }
+            At::WritesRecord(entry) => {
+                steps.go("writes the record of slot", entry.slot, At::Swings(entry), |state| {
+                    state.slot(entry.slot).seq = entry.seq
+                });
             }
             At::StoresNext { seq } => {
                 steps.go("stores next after", seq, At::Acquires, |state| {

@@ -54,14 +54,11 @@ pub(super) enum At {
         seq: u8,
         half: u8,
     },
-    WritesRecord {
-        slot: u8,
-        seq: u8,
-    },
     WritesDown {
         slot: u8,
         seq: u8,
     },
+    WritesRecord(Entry),
     StoresNext {
         seq: u8,
     },
