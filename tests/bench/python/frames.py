@@ -24,7 +24,7 @@ from table import Table
 import framelane as fl
 
 FORK = get_context("fork")
-SIZES = {"720p": ((720, 1280, 3), 400), "1080p": ((1080, 1920, 3), 200), "4K": ((2160, 3840, 3), 60)}
+SIZES = {"720p": ((720, 1280, 3), 1200), "1080p": ((1080, 1920, 3), 600), "4K": ((2160, 3840, 3), 150)}
 WARM_UP = 16
 
 

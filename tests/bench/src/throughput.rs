@@ -9,8 +9,11 @@ use crate::results::Table;
 use crate::transport::{DEPTH, Kind, Receiver};
 
 /// Sizes of rgb24 frames, and how many of each are sent.
-const SIZES: [(&str, usize, usize); 3] =
-    [("720p", 1280 * 720 * 3, 900), ("1080p", 1920 * 1080 * 3, 400), ("4K", 3840 * 2160 * 3, 100)];
+const SIZES: [(&str, usize, usize); 3] = [
+    ("720p", 1280 * 720 * 3, 4000),
+    ("1080p", 1920 * 1080 * 3, 2000),
+    ("4K", 3840 * 2160 * 3, 500),
+];
 
 /// What frames are made of.
 const PIXEL: u8 = 7;
