@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures Framelane beside what users would pick instead, all on this machine and in turns, and
-# puts the tables and plots into docs/benchmarks.md. Takes about 45 minutes; leave the machine alone
+# puts the tables and plots into docs/benchmarks.md. Takes about 35 minutes; leave the machine alone
 # meanwhile.
 #
 # usage: scripts/bench.sh [PART...]     (ROUNDS=5; SLOW_SECONDS=600)

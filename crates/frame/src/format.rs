@@ -204,20 +204,17 @@ impl Geometry {
     pub fn planes(&self) -> Vec<Plane> {
         let (width, height) = (self.width as usize, self.height as usize);
         let (chroma_width, chroma_height) = (width.div_ceil(2), height.div_ceil(2));
-        let luma = Plane { offset: 0, stride: width, rows: height };
+        let first = Plane { offset: 0, stride: self.stride(), rows: height };
         let after_luma = width * height;
         match self.format {
-            PixelFormat::Rgb24 | PixelFormat::Bgr24 => {
-                vec![Plane { offset: 0, stride: width * 3, rows: height }]
-            }
-            PixelFormat::Gray => vec![luma],
+            PixelFormat::Rgb24 | PixelFormat::Bgr24 | PixelFormat::Gray => vec![first],
             PixelFormat::Yuv420p => {
                 let u = Plane { offset: after_luma, stride: chroma_width, rows: chroma_height };
-                vec![luma, u, Plane { offset: u.range().end, ..u }]
+                vec![first, u, Plane { offset: u.range().end, ..u }]
             }
             PixelFormat::Nv12 => {
                 vec![
-                    luma,
+                    first,
                     Plane { offset: after_luma, stride: chroma_width * 2, rows: chroma_height },
                 ]
             }

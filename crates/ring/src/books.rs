@@ -13,7 +13,7 @@ use crate::failpoint::failpoint;
 use crate::journal::{CountedEdge, Entry};
 use crate::layout::COUNTERS;
 use crate::ring::Ring;
-use crate::{RingError, Seq};
+use crate::{Record, RingError, Seq};
 
 /// How often a publish starts over because groups came or went: more than all participants
 /// together could need.
@@ -146,14 +146,14 @@ impl Ring {
         slot: u32,
         seq: Seq,
         known: u8,
-        write_record: impl FnOnce(),
+        record: &Record,
     ) -> Result<Option<u8>, RingError> {
         let Some(groups) = self.write_down_publish(id, slot, seq, known) else {
             self.settle_own(id, false);
             return Err(self.corrupt("the active groups never stand still"));
         };
         failpoint("publish.journal");
-        write_record();
+        self.write_record(slot, seq, record);
         failpoint("record.written");
         let done = self.swing(slot, |word| word.publish(id, groups))?.is_some();
         failpoint("publish.edge");

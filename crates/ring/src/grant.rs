@@ -95,9 +95,8 @@ impl WriteGrant {
         if !ring.is_written_by(self.slot, seat.id()) {
             return Err(ring.corrupt(format!("slot {} was taken from its writer", self.slot)));
         }
-        let write_record = || ring.write_record(self.slot, self.seq, &record);
         let published =
-            ring.publish_counted(seat.id(), self.slot, self.seq, self.known, write_record)?;
+            ring.publish_counted(seat.id(), self.slot, self.seq, self.known, &record)?;
         let groups = published
             .ok_or_else(|| ring.corrupt(format!("slot {} was taken from its writer", self.slot)))?;
         if record.unprocessed {
