@@ -31,6 +31,11 @@ impl RingStat {
         sum(&self.json["next"])
     }
 
+    /// Frames that were published to a group since it is there.
+    pub fn published(&self, group: &str) -> u64 {
+        sum(&self.group(group)["published"])
+    }
+
     /// Frames that were delivered to a group.
     pub fn delivered(&self, group: &str) -> u64 {
         sum(&self.group(group)["delivered"])
