@@ -95,6 +95,39 @@ def test_a_sink_of_its_own_frames_aborts_and_ends(background):
     assert (seq, pts, array.tolist()) == (0, 1.0, np.full((4, 6, 3), 5).tolist())
 
 
+def test_what_is_written_is_copied_and_what_is_no_frame_is_refused(background):
+    def numbers():
+        with fl.Source("cam", timeout=30) as source:
+            return [(frame.pts, frame.meta, int(frame[0, 0, 0])) for frame in source]
+
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    with fl.Sink("cam", like=pixels) as sink:
+        end = background(numbers)
+        wait_for_groups("cam", members=1)
+        with pytest.raises(TypeError, match="the sink was given float64: pixels are uint8"):
+            sink.write(pixels / 255)
+        with pytest.raises(ValueError, match=r"of shape \(6, 3\): the frame's is \(4, 6, 3\)"):
+            sink.write(pixels[0])
+        with pytest.raises(TypeError, match="metadata is bytes"):
+            sink.write(pixels, meta="text")
+        for number in range(20):
+            pixels[:] = number
+            sink.write(pixels, pts=number / 25, meta=b"%d" % number)
+    assert end.join() == [(number / 25, b"%d" % number, number) for number in range(20)]
+
+
+def test_a_workers_output_can_be_written(background):
+    feeder, end = background(lambda: feed("cam.in", 5)), background(lambda: drain("cam.out"))
+    with fl.Source("cam.in", group="worker", timeout=30) as source:
+        sink = fl.Sink("cam.out", like=source)
+        for frame in source:
+            sink.write(255 - frame, seq=frame.seq)
+    feeder.join()
+    outputs = end.join()
+    assert [seq for seq, _, _ in outputs] == list(range(5))
+    assert all((array == 255 - picture(seq)).all() for seq, _, array in outputs)
+
+
 def test_shapes_that_are_no_picture_are_refused():
     for shape in [(4,), (4, 6, 4), (0, 6, 3), (4, 16385, 3)]:
         with pytest.raises(ValueError):

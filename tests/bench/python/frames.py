@@ -53,8 +53,7 @@ def framelane(shape: tuple[int, ...], count: int) -> float:
         receiver.start()
         frame = np.full(shape, 7, np.uint8)
         for number in range(count):
-            with sink.frame(pts=number / 25) as out:
-                np.copyto(out, frame)
+            sink.write(frame, pts=number / 25)
     receiver.join()
     return rate.value
 

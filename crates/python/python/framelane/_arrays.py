@@ -200,10 +200,7 @@ class Output(ClaimedArray):
 
     @meta.setter
     def meta(self, meta: bytes | None) -> None:
-        if not isinstance(meta, (bytes, bytearray, memoryview, type(None))):
-            kind = type(meta).__name__
-            raise TypeError(f"metadata is bytes, not {kind}: encode it, as with json.dumps(..).encode()")
-        self._meta = None if meta is None else bytes(meta)
+        self._meta = as_meta(meta)
 
 
 def claimed(kind: type[ClaimedArray], array: np.ndarray, claim: Claim) -> Any:
@@ -212,6 +209,29 @@ def claimed(kind: type[ClaimedArray], array: np.ndarray, claim: Claim) -> Any:
     view._claim = claim
     view._borrowed = True
     return view
+
+
+def as_meta(meta: Any) -> bytes | None:
+    """Metadata as bytes. Refuses everything that only looks like bytes."""
+    if not isinstance(meta, (bytes, bytearray, memoryview, type(None))):
+        kind = type(meta).__name__
+        raise TypeError(f"metadata is bytes, not {kind}: encode it, as with json.dumps(..).encode()")
+    return None if meta is None else bytes(meta)
+
+
+def store(values: Any, room: np.ndarray, whence: str) -> None:
+    """Copies pixels. Only bytes are pixels: floats from 0 to 1 would be black."""
+    pixels = np.asarray(values)
+    if pixels.dtype != room.dtype:
+        raise TypeError(
+            f"{whence} {pixels.dtype}: pixels are {room.dtype}, from 0 to 255 (convert with "
+            f".astype(np.{room.dtype}))"
+        )
+    if pixels.shape != room.shape:
+        raise ValueError(
+            f"{whence} an array of shape {pixels.shape}: the frame's is {room.shape}"
+        )
+    room[...] = pixels
 
 
 def check_in_hand(frame: Any, in_hand: Frame | None, whose: str) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from ._arrays import Frame, Output, check_in_hand, claimed
-from ._native import FramelaneError, Reader, Relay, Writer
+import numpy as np
+
+from ._arrays import Frame, Output, as_meta, check_in_hand, claimed, store
+from ._native import Claim, FramelaneError, Reader, Relay, Writer
 from ._patience import claim
 
 
@@ -105,6 +107,21 @@ class Source:
         how()
 
 
+class _Room:
+    """A slot that was acquired, and what is to travel with the pixels."""
+
+    def __init__(self, claim: Claim, pixels: np.ndarray) -> None:
+        self.claim = claim
+        self.meta: bytes | None = None
+        self._pixels: np.ndarray | None = pixels
+
+    def take_pixels(self) -> np.ndarray:
+        """The array, which is not kept: what nobody holds need not be taken back."""
+        pixels, self._pixels = self._pixels, None
+        assert pixels is not None
+        return pixels
+
+
 class Sink:
     """Publishes frames to a ring.
 
@@ -159,23 +176,48 @@ class Sink:
         :param pts: presentation time in seconds; that of the source's frame, or the time since the
             first frame, when it is None.
         """
+        with self._room(seq, pts) as room:
+            out = claimed(Output, room.take_pixels(), room.claim)
+            yield out
+            room.meta = out.meta
+
+    def write(
+        self,
+        pixels: Any,
+        *,
+        seq: int | None = None,
+        pts: float | None = None,
+        meta: bytes | None = None,
+    ) -> None:
+        """Publishes a copy of an array, of the shape and dtype of the sink's frames.
+
+        :param seq: as for :meth:`frame`, like ``pts``.
+        :param meta: metadata that travels with the frame.
+        """
+        with self._room(seq, pts) as room:
+            store(pixels, room.take_pixels(), "the sink was given")
+            room.meta = as_meta(meta)
+
+    @contextlib.contextmanager
+    def _room(self, seq: int | None, pts: float | None) -> Iterator[_Room]:
+        """Room for one frame, which is published when the block ends well."""
         if self._open:
             raise FramelaneError("the last frame is still open: leave its `with` block first")
         self._open = True
         try:
             if self._source is None:
-                with self._own_frame(seq, pts) as out:
-                    yield out
+                with self._own_room(seq, pts) as room:
+                    yield room
             else:
-                with self._passed_on(self._source, seq, pts) as out:
-                    yield out
+                with self._passed_on(self._source, seq, pts) as room:
+                    yield room
         finally:
             self._open = False
 
     @contextlib.contextmanager
     def _passed_on(
         self, source: Source, seq: int | None, pts: float | None
-    ) -> Iterator[Output]:
+    ) -> Iterator[_Room]:
         frame, relay = source._frame, self._place
         assert isinstance(relay, Relay)
         if frame is None:
@@ -187,28 +229,27 @@ class Sink:
             )
         if pts is not None and round(pts * 1e9) != frame.pts_ns:
             raise ValueError(f"frame {frame.seq} is shown at {frame.pts} s: its output is, too")
-        out = claimed(Output, relay.acquire(self.timeout), frame._claim)
-        yield out
+        room = _Room(frame._claim, relay.acquire(self.timeout))
+        yield room
         if source._frame is not frame:
             raise FramelaneError(f"frame {frame.seq} was released before its output was published")
-        source._end(lambda: relay.publish(out.meta))
+        source._end(lambda: relay.publish(room.meta))
 
     @contextlib.contextmanager
-    def _own_frame(self, seq: int | None, pts: float | None) -> Iterator[Output]:
+    def _own_room(self, seq: int | None, pts: float | None) -> Iterator[_Room]:
         writer = self._place
         assert isinstance(writer, Writer)
         if seq is not None:
             raise ValueError("a sink of its own frames numbers them itself: leave seq out")
         now = time.monotonic()
         self._start = now if self._start is None else self._start
-        token, pixels = writer.acquire(self.timeout)
-        out = claimed(Output, pixels, token)
+        room = _Room(*writer.acquire(self.timeout))
         try:
-            yield out
+            yield room
         except BaseException:
             writer.abort()
             raise
-        writer.publish(round((now - self._start if pts is None else pts) * 1e9), out.meta)
+        writer.publish(round((now - self._start if pts is None else pts) * 1e9), room.meta)
 
     def close(self, *, end: bool = True) -> None:
         """Leaves the ring. A stream of its own frames ends with it, unless ``end`` is False."""

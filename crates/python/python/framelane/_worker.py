@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
-from ._arrays import Frame, Output, check_in_hand, claimed
+from ._arrays import Frame, Output, check_in_hand, claimed, store
 from ._native import Relay
 from ._patience import claim
 from ._tally import Tally
@@ -116,7 +114,7 @@ class Worker:
                     self.skip(frame)
                     tally.note_none()
                     return True
-                _store(result, out)
+                store(result, out, "the model returned")
             tally.note_output()
         except Exception as error:
             tally.note_failure(frame.seq, error)
@@ -175,21 +173,6 @@ def check_model(model: Callable[..., Any], on_error: str) -> None:
         raise TypeError(f"the model has to be callable, as model(frame); this is {model!r}")
     if on_error not in ON_ERROR:
         raise ValueError(f"on_error is {on_error!r}, not one of {', '.join(ON_ERROR)}")
-
-
-def _store(result: Any, out: Output) -> None:
-    """Writes what the model returned. Only bytes are pixels: floats from 0 to 1 would be black."""
-    pixels = np.asarray(result)
-    if pixels.dtype != out.dtype:
-        raise TypeError(
-            f"the model returned {pixels.dtype}: pixels are {out.dtype}, from 0 to 255 (convert "
-            f"with .astype(np.{out.dtype}))"
-        )
-    if pixels.shape != out.shape:
-        raise ValueError(
-            f"the model returned an array of shape {pixels.shape}: the frame's is {out.shape}"
-        )
-    out[:] = pixels
 
 
 def _takes_output(model: Callable[..., Any]) -> bool:
