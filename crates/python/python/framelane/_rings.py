@@ -59,7 +59,7 @@ class Source:
 
     def __next__(self) -> Frame:
         if self._frame is not None:
-            self.release(self._frame)
+            self._release()
         self._started = True
         granted = claim(self._place, self._ring, self.timeout)
         if granted is None:
@@ -71,8 +71,7 @@ class Source:
     def release(self, frame: Frame) -> None:
         """Ends the claim on the frame in hand, before the next one is asked for."""
         self._in_hand(frame)
-        place = self._place
-        self._end(place.skip if isinstance(place, Relay) else place.release)
+        self._release()
 
     def give_back(self, frame: Frame) -> None:
         """Gives the frame in hand to another member of the group."""
@@ -102,7 +101,12 @@ class Source:
     def _in_hand(self, frame: Frame) -> None:
         check_in_hand(frame, self._frame, "source")
 
+    def _release(self) -> None:
+        place = self._place
+        self._end(place.skip if isinstance(place, Relay) else place.release)
+
     def _end(self, how: Any) -> None:
+        # First: an array that nobody holds any more need not be taken back.
         self._frame = None
         how()
 
