@@ -57,7 +57,8 @@ fn what_is_dropped_is_what_is_missing() -> Result<()> {
         .worker_args(&["--delay", "70ms"])
         .puller_args(&["--slots", "4"]);
     let mut running = chain.start(1)?;
-    let publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
+    let options = PublisherOptions::default();
+    let publisher = Publisher::start(&server.url("source"), options.clone())?;
     publisher.wait_written(250)?;
     publisher.stop()?;
 
@@ -83,12 +84,17 @@ fn what_is_dropped_is_what_is_missing() -> Result<()> {
     let order = order_of(watcher.seen().get(..delivered).unwrap_or_default())?;
     let dropped = taken.dropped("worker") + taken.total("no_slot") + emitted.dropped("pusher");
     ensure!(dropped > 0, "a worker of 14 frames a second kept up with 25");
-    // The last frame is never dropped: none comes after it. The first that was for the worker can
-    // be, and is then missing before the first that came out.
-    let for_worker = taken.published("worker") + taken.total("no_slot");
-    let before_first = u64::from(order.first) + for_worker - u64::from(order.last) - 1;
-    let missing = u64::from(order.missing) + before_first;
-    ensure!(missing == dropped, "{order:?}, {dropped} dropped: {}", taken.json());
+    // Every frame that the puller got is in the ring: the last one, which is never dropped, has the
+    // ring's last seq, and the ring's first one is what a viewer gets first, a key frame.
+    let (first, last) = (i64::from(order.first), i64::from(order.last));
+    let ring_first = last + 1 - i64::try_from(taken.next())?;
+    ensure!(ring_first % i64::from(options.rate) == 0, "{order:?}: {}", taken.json());
+    // The worker came a little later, and what it was offered first can be dropped, too.
+    let before_worker = taken.next() - taken.total("no_slot") - taken.published("worker");
+    let before_first = first - ring_first - i64::try_from(before_worker)?;
+    ensure!(before_first >= 0, "{order:?} begins before the worker was there: {}", taken.json());
+    let missing = i64::from(order.missing) + before_first;
+    ensure!(missing == i64::try_from(dropped)?, "{order:?}, {dropped} dropped: {}", taken.json());
     Ok(())
 }
 
