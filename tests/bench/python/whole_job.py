@@ -100,14 +100,21 @@ def run(commands: dict[str, list[str]], namespace: str = "bench") -> Run:
     watch = MemoryWatch({child.pid: name for name, child in children.items()}, namespace)
     # What they say is little, and read when they have ended.
     cpu = 0.0
-    for name, child in children.items():
-        _, status, usage = os.wait4(child.pid, 0)
-        cpu += usage.ru_utime + usage.ru_stime
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode != 0 and SHMSINK_AT_ITS_END not in (said := child.stderr.read()):
-            sys.exit(f"{name} failed: {said}")
-        child.stderr.close()
-    return Run(time.monotonic() - start, cpu, watch.stop())
+    try:
+        for name, child in children.items():
+            _, status, usage = os.wait4(child.pid, 0)
+            cpu += usage.ru_utime + usage.ru_stime
+            child.returncode = os.waitstatus_to_exitcode(status)
+            if child.returncode != 0 and SHMSINK_AT_ITS_END not in (said := child.stderr.read()):
+                sys.exit(f"{name} failed: {said}")
+            child.stderr.close()
+        wall = time.monotonic() - start
+    finally:
+        peaks = watch.stop()
+        for child in children.values():
+            if child.returncode is None:
+                child.kill()
+    return Run(wall, cpu, peaks)
 
 
 def framelane(

@@ -219,17 +219,20 @@ def as_meta(meta: Any) -> bytes | None:
     return None if meta is None else bytes(meta)
 
 
-def store(values: Any, room: np.ndarray, whence: str) -> None:
-    """Copies pixels. Only bytes are pixels: floats from 0 to 1 would be black."""
+def store(values: Any, room: np.ndarray, who: str) -> None:
+    """Copies pixels. Only bytes are pixels: floats from 0 to 1 would be black.
+
+    :param who: the start of an error's sentence, as "the model returned".
+    """
     pixels = np.asarray(values)
     if pixels.dtype != room.dtype:
         raise TypeError(
-            f"{whence} {pixels.dtype}: pixels are {room.dtype}, from 0 to 255 (convert with "
+            f"{who} {pixels.dtype}: pixels are {room.dtype}, from 0 to 255 (convert with "
             f".astype(np.{room.dtype}))"
         )
     if pixels.shape != room.shape:
         raise ValueError(
-            f"{whence} an array of shape {pixels.shape}: the frame's is {room.shape}"
+            f"{who} an array of shape {pixels.shape}: the frame's is {room.shape}"
         )
     room[...] = pixels
 
