@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks format, clippy, rustdoc and, where shellcheck is installed, the scripts.
+# Checks format, clippy, rustdoc and, where shellcheck and cargo-deny are installed, the scripts and
+# what the project depends on.
 #
 # usage: scripts/lint.sh
 set -euo pipefail
@@ -14,4 +15,9 @@ if command -v shellcheck >/dev/null; then
     shellcheck --external-sources --source-path=SCRIPTDIR scripts/*.sh scripts/lib/*.sh .ci/run
 else
     echo "lint: no shellcheck here, the scripts were not checked" >&2
+fi
+if cargo deny --version >/dev/null 2>&1; then
+    cargo deny --workspace --locked --offline check bans licenses sources
+else
+    echo "lint: no cargo-deny here, licences and sources of crates were not checked" >&2
 fi
