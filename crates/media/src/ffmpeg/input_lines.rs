@@ -120,7 +120,7 @@ fn parts(facts: &str) -> Vec<&str> {
 }
 
 fn first_word(text: &str) -> String {
-    text.split([' ', '(']).next().unwrap_or_default().to_owned()
+    text.split([' ', '(', ',']).next().unwrap_or_default().to_owned()
 }
 
 /// `h264 (High), yuv420p(tv, bt709, progressive), 1280x720 [SAR 1:1 DAR 16:9], 25 fps, 1k tbn`
@@ -249,6 +249,8 @@ mod tests {
         let video = video_of(
             "    Stream #0:1: Video: mjpeg, yuvj422p(pc, bt470bg/unknown/unknown), 640x480, 12.5 fps",
         );
+        // A codec without a profile has its comma right behind it.
+        assert_eq!(video.codec, "mjpeg");
         assert_eq!((video.colour.matrix, video.colour.range), (Matrix::Bt470bg, Range::Full));
         assert_eq!(video.frame_rate, FrameRate::new(1250, 100));
 
