@@ -23,9 +23,11 @@ impl Ring {
 
     /// Makes the ring, or opens the one that is there, whatever its slots and policy, if it can
     /// hold frames of `config`'s size. `prepare` writes what the creator adds to a new ring's
-    /// header before anybody sees it. A ring that has ended is opened only if it is `ours`.
+    /// header before anybody sees it. A ring that has ended is opened only if it is `ours`, and one
+    /// that isn't there is made only if it is `wanted` at that moment.
     ///
     /// # Errors
+    /// [`ShmError::NotFound`] when there is none, and none is wanted;
     /// [`RingError::PayloadTooLarge`] when the existing ring's slots are too small, and
     /// [`RingError::Ended`] when its users have not finished yet; otherwise as [`Ring::open`] and
     /// for lack of memory.
@@ -34,6 +36,7 @@ impl Ring {
         config: &RingConfig,
         prepare: impl Fn(&Header),
         ours: impl Fn(&Self) -> bool,
+        wanted: impl Fn() -> bool,
     ) -> Result<Self, RingError> {
         loop {
             match Self::open(name) {
@@ -49,7 +52,7 @@ impl Ring {
                         needed: config.payload_capacity,
                     });
                 }
-                Err(RingError::Shm(ShmError::NotFound(_))) => {
+                Err(RingError::Shm(ShmError::NotFound(_))) if wanted() => {
                     match Self::create(name, config, &prepare) {
                         Err(RingError::Shm(ShmError::Exists(_))) => {}
                         other => return other,

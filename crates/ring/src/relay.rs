@@ -90,11 +90,9 @@ impl Relay {
         to: &SegmentName,
         options: &RelayOptions,
     ) -> Result<Option<Self>, RingError> {
-        let is_late = from.end().is_some()
-            && from.is_drained()
-            && from.find_group(&options.group.to_words()).is_some()
-            && matches!(Ring::open(to), Err(RingError::Shm(ShmError::NotFound(_))));
-        if is_late {
+        let others_came = from.find_group(&options.group.to_words()).is_some();
+        let is_late = |from: &Ring| others_came && from.end().is_some() && from.is_drained();
+        if is_late(&from) && matches!(Ring::open(to), Err(RingError::Shm(ShmError::NotFound(_)))) {
             return Ok(None);
         }
         let input = Consumer::join_as(from, &options.group, Membership::Relaying)?;
@@ -110,7 +108,9 @@ impl Relay {
         let mut feed = Feed::of(from, &options.group);
         // An output ring that has the end already may still wait for frames that are in the input.
         let ours = |to: &Ring| to.feed().is_some_and(|old| old.is_same(&feed));
-        let to = Ring::create_or_open(to, &config, |header| feed.write(header), ours)?;
+        // The last of the others may have taken it away since. A new one would stay for ever.
+        let wanted = || !is_late(from);
+        let to = Ring::create_or_open(to, &config, |header| feed.write(header), ours, wanted)?;
         let output = Producer::join(to)?;
         feed.lineage = output.ring().adopt_feed(feed.clone())?;
         let mut relay = Self { input, output, feed, described: 0 };
