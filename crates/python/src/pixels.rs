@@ -9,11 +9,17 @@
 // UNSAFETY: Arrays keep the `Pixels` they are made on as their base, so that the addresses stay
 // mapped for as long as anybody can use them.
 
+use std::ffi::c_int;
+use std::ptr;
+
 use framelane_frame::{Geometry, PixelFormat};
 use framelane_ring::{Ring, RingError, View};
-use numpy::PyArray;
-use numpy::ndarray::{ArrayView, IxDyn};
+use numpy::npyffi::{NPY_ARRAY_CARRAY, NPY_ARRAY_CARRAY_RO, PY_ARRAY_API, npy_intp};
+use numpy::{Element, PyArrayDescrMethods, PyUntypedArray};
+use pyo3::PyTypeInfo;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::error::raise;
 
@@ -31,36 +37,34 @@ pub(crate) struct Views {
 }
 
 impl Views {
-    /// Makes an array of a slot that is granted. An array that was made before ends.
+    /// Makes an array of a slot that is granted, of a class that derives from numpy's. An array
+    /// that was made before ends.
     pub(crate) fn lend<'py>(
         &mut self,
-        py: Python<'py>,
+        kind: &Bound<'py, PyType>,
         ring: &Ring,
         slot: u32,
         shape: &[usize],
         writable: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.take_back().map_err(raise)?;
-        let index = slot as usize;
+        let (py, index) = (kind.py(), slot as usize);
         if self.slots.len() <= index {
             self.slots.resize_with(index + 1, || None);
         }
         let pixels = match self.slots[index].take() {
-            Some(pixels) => pixels.into_bound(py),
-            None => Bound::new(py, Pixels { view: ring.payload_view(slot).map_err(raise)? })?,
+            Some(pixels) => pixels,
+            None => {
+                let view = ring.payload_view(slot).map_err(raise)?;
+                Py::new(py, Pixels { view })?
+            }
         };
-        let start = pixels.get().view.start();
-        self.lent = Some((index, pixels.clone().unbind()));
+        let flags = if writable { NPY_ARRAY_CARRAY } else { NPY_ARRAY_CARRAY_RO };
         // SAFETY: the view is as long as the ring's payload capacity, which no granted frame
-        // exceeds, and it stays mapped for as long as `pixels` lives, which the array keeps.
-        let array = unsafe {
-            let elements = ArrayView::from_shape_ptr(IxDyn(shape), start.as_ptr().cast_const());
-            PyArray::<u8, IxDyn>::borrow_from_array(&elements, pixels.into_any())
-        };
-        if !writable {
-            array.call_method1("setflags", (false,))?;
-        }
-        Ok(array.into_any())
+        // exceeds.
+        let array = unsafe { array_on(kind, &pixels, shape, flags) }?;
+        self.lent = Some((index, pixels));
+        Ok(array)
     }
 
     /// Takes the array's memory back. Comes before the grant ends: afterwards the slot is somebody
@@ -85,6 +89,39 @@ impl Views {
 fn is_only(pixels: &Py<Pixels>) -> bool {
     // SAFETY: the object lives, and while this thread is attached nobody changes its count.
     unsafe { pyo3::ffi::Py_REFCNT(pixels.as_ptr()) == 1 }
+}
+
+/// Makes an array on a view's memory, which the array keeps.
+///
+/// # Safety
+/// The view is as long as the shape says.
+unsafe fn array_on<'py>(
+    kind: &Bound<'py, PyType>,
+    pixels: &Py<Pixels>,
+    shape: &[usize],
+    flags: c_int,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = kind.py();
+    if !kind.is_subclass(&PyUntypedArray::type_object(py))? {
+        return Err(PyTypeError::new_err(format!("{kind} is no numpy.ndarray")));
+    }
+    let mut sides: Vec<npy_intp> = shape.iter().map(|side| side.cast_signed()).collect();
+    let count = c_int::try_from(sides.len())?;
+    let data = pixels.get().view.start().as_ptr().cast();
+    // SAFETY: the class derives from numpy's, and the array gets the memory's owner as its base
+    // before anybody uses it. numpy takes the references to the type of the elements and to the base.
+    unsafe {
+        let (kind, of) = (kind.as_type_ptr(), u8::get_dtype(py).into_dtype_ptr());
+        let (sides, contiguous, parent) = (sides.as_mut_ptr(), ptr::null_mut(), ptr::null_mut());
+        let array = PY_ARRAY_API
+            .PyArray_NewFromDescr(py, kind, of, count, sides, contiguous, data, flags, parent);
+        let array = Bound::from_owned_ptr_or_err(py, array)?;
+        let base = pixels.clone_ref(py).into_ptr();
+        if PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast(), base) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(array)
+    }
 }
 
 /// The shape of a frame as an array: height, width and channels for packed colours; one and a half

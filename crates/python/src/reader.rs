@@ -7,6 +7,7 @@ use std::time::Duration;
 use framelane_ring::{Consumer, GroupName, ReadGrant, RingError, SegmentName};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
+use pyo3::types::PyType;
 
 use crate::claim::Claim;
 use crate::error::{nothing_in_hand, raise};
@@ -50,20 +51,21 @@ impl Reader {
         })
     }
 
-    /// The next frame and its array; None when the stream has ended, or `stop` was called.
-    #[pyo3(signature = (timeout=None))]
+    /// The next frame and its array, a `kind`; None when the stream has ended, or `stop` was called.
+    #[pyo3(signature = (kind, timeout=None))]
     fn claim<'py>(
         &self,
-        py: Python<'py>,
+        kind: &Bound<'py, PyType>,
         timeout: Option<f64>,
     ) -> PyResult<Option<(Py<Claim>, Bound<'py, PyAny>)>> {
+        let py = kind.py();
         let step = wait_for(py, "frame", seconds(timeout)?, |patience| self.step(patience))?;
         let Step::Frame(grant) = step else { return Ok(None) };
         let mut place = self.place(py);
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let record = *grant.record();
         let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
-        let array = place.views.lend(py, place.consumer.ring(), grant.slot(), &shape, false)?;
+        let array = place.views.lend(kind, place.consumer.ring(), grant.slot(), &shape, false)?;
         let redelivered = grant.is_redelivered();
         let claim = Claim::new(py, grant.seq(), record, redelivered, grant.meta())?;
         place.held = Some((grant, claim.clone_ref(py)));

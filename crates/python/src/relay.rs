@@ -10,6 +10,7 @@ use framelane_ring::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
+use pyo3::types::PyType;
 
 use crate::claim::Claim;
 use crate::error::{nothing_in_hand, raise};
@@ -61,29 +62,35 @@ impl Relay {
         })
     }
 
-    /// The next frame and its array; None when the stream has ended, or `stop` was called. Frames
+    /// The next frame and its array, a `kind`; None when the stream has ended, or `stop` was called. Frames
     /// that kill their workers are passed on without being seen here.
-    #[pyo3(signature = (timeout=None))]
+    #[pyo3(signature = (kind, timeout=None))]
     fn claim<'py>(
         &self,
-        py: Python<'py>,
+        kind: &Bound<'py, PyType>,
         timeout: Option<f64>,
     ) -> PyResult<Option<(Py<Claim>, Bound<'py, PyAny>)>> {
+        let py = kind.py();
         let step = wait_for(py, "frame", seconds(timeout)?, |patience| self.step(patience))?;
         let Step::Frame(job) = step else { return Ok(None) };
         let mut place = self.place(py);
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let record = *job.record();
         let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
-        let array = place.input.lend(py, place.rings.input(), job.slot(), &shape, false)?;
+        let array = place.input.lend(kind, place.rings.input(), job.slot(), &shape, false)?;
         let claim = Claim::new(py, job.seq(), record, job.is_redelivered(), job.meta())?;
         place.held = Some((job, claim.clone_ref(py)));
         Ok(Some((claim, array)))
     }
 
-    /// Room for the output of the frame in hand, as an array of the same shape.
-    #[pyo3(signature = (timeout=None))]
-    fn acquire<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    /// Room for the output of the frame in hand, as a `kind`, an array of the same shape.
+    #[pyo3(signature = (kind, timeout=None))]
+    fn acquire<'py>(
+        &self,
+        kind: &Bound<'py, PyType>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = kind.py();
         self.reserve(py, seconds(timeout)?)?;
         let mut place = self.place(py);
         let Place { output, grant: Some(grant), held: Some((job, _)), rings, .. } =
@@ -93,7 +100,7 @@ impl Relay {
         };
         let record = job.record();
         let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
-        output.lend(py, rings.output(), grant.slot(), &shape, true)
+        output.lend(kind, rings.output(), grant.slot(), &shape, true)
     }
 
     /// Publishes the output, and then releases the frame. `meta` travels with the output; without

@@ -10,6 +10,7 @@ use framelane_ring::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
+use pyo3::types::PyType;
 
 use crate::claim::Claim;
 use crate::error::{nothing_in_hand, raise};
@@ -68,13 +69,14 @@ impl Writer {
         Ok(Self { geometry, place: Mutex::new(Some(place)) })
     }
 
-    /// Room for the next frame, as an array, and the claim on it.
-    #[pyo3(signature = (timeout=None))]
+    /// Room for the next frame, as a `kind` of array, and the claim on it.
+    #[pyo3(signature = (kind, timeout=None))]
     fn acquire<'py>(
         &self,
-        py: Python<'py>,
+        kind: &Bound<'py, PyType>,
         timeout: Option<f64>,
     ) -> PyResult<(Py<Claim>, Bound<'py, PyAny>)> {
+        let py = kind.py();
         let grant = wait_for(py, "free slot", seconds(timeout)?, |patience| {
             match self.detached_place().as_mut() {
                 Some(place) => place.source.acquire(patience),
@@ -84,7 +86,7 @@ impl Writer {
         let mut place = self.place(py);
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let shape = shape_of(Some(&self.geometry), self.geometry.payload_bytes());
-        let array = place.views.lend(py, place.source.ring(), grant.slot(), &shape, true)?;
+        let array = place.views.lend(kind, place.source.ring(), grant.slot(), &shape, true)?;
         let record = Record::of_picture(self.geometry, 0);
         let claim = Claim::new(py, grant.seq(), record, false, &[])?;
         place.held = Some((grant, claim.clone_ref(py)));

@@ -9,7 +9,7 @@ another frame, and never a crash.
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -94,6 +94,9 @@ class ClaimedArray(np.ndarray):
     def __reduce__(self) -> Any:
         """Other processes get a copy."""
         return np.array(self._plain()).__reduce__()
+
+
+_Array = TypeVar("_Array", bound=ClaimedArray)
 
 
 def _plain(value: Any) -> Any:
@@ -203,12 +206,11 @@ class Output(ClaimedArray):
         self._meta = as_meta(meta)
 
 
-def claimed(kind: type[ClaimedArray], array: np.ndarray, claim: Claim) -> Any:
-    """The array of a slot that was just granted, as a ``kind``."""
-    view = array.view(kind)
-    view._claim = claim
-    view._borrowed = True
-    return view
+def claimed(array: _Array, claim: Claim) -> _Array:
+    """The array of a slot that was just granted, which is valid as long as the claim is."""
+    array._claim = claim
+    array._borrowed = True
+    return array
 
 
 def as_meta(meta: Any) -> bytes | None:

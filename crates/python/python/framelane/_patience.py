@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
+from ._arrays import Frame, claimed
+from ._native import Claim
 from ._tally import log
 
 #: Seconds without a frame after which the log says what is waited for.
@@ -11,15 +13,20 @@ _QUIET = 3.0
 
 
 class _Place(Protocol):
-    def claim(self, timeout: float | None = None) -> tuple[Any, Any] | None: ...
+    def claim(self, kind: type[Frame], timeout: float | None = None) -> tuple[Claim, Frame] | None: ...
 
 
-def claim(place: _Place, ring: str, timeout: float | None) -> tuple[Any, Any] | None:
-    """The next frame and its array; None at the end of the stream."""
-    if timeout is not None:
-        return place.claim(timeout)
+def claim(place: _Place, ring: str, timeout: float | None) -> Frame | None:
+    """The next frame; None at the end of the stream."""
     try:
-        return place.claim(_QUIET)
+        granted = place.claim(Frame, _QUIET if timeout is None else timeout)
     except TimeoutError:
+        if timeout is not None:
+            raise
         log.warning("no frame on ring '%s' for %g s: waiting (see `framelane ls`)", ring, _QUIET)
-        return place.claim(None)
+        granted = place.claim(Frame, None)
+    if granted is None:
+        return None
+    token, frame = granted
+    return claimed(frame, token)
+

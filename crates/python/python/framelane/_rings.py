@@ -61,11 +61,9 @@ class Source:
         if self._frame is not None:
             self._release()
         self._started = True
-        granted = claim(self._place, self._ring, self.timeout)
-        if granted is None:
+        self._frame = claim(self._place, self._ring, self.timeout)
+        if self._frame is None:
             raise StopIteration
-        token, pixels = granted
-        self._frame = claimed(Frame, pixels, token)
         return self._frame
 
     def release(self, frame: Frame) -> None:
@@ -114,12 +112,12 @@ class Source:
 class _Room:
     """A slot that was acquired, and what is to travel with the pixels."""
 
-    def __init__(self, claim: Claim, pixels: np.ndarray) -> None:
+    def __init__(self, claim: Claim, pixels: Output) -> None:
         self.claim = claim
         self.meta: bytes | None = None
-        self._pixels: np.ndarray | None = pixels
+        self._pixels: Output | None = pixels
 
-    def take_pixels(self) -> np.ndarray:
+    def take_pixels(self) -> Output:
         """The array, which is not kept: what nobody holds need not be taken back."""
         pixels, self._pixels = self._pixels, None
         assert pixels is not None
@@ -181,7 +179,7 @@ class Sink:
             first frame, when it is None.
         """
         with self._room(seq, pts) as room:
-            out = claimed(Output, room.take_pixels(), room.claim)
+            out = claimed(room.take_pixels(), room.claim)
             yield out
             room.meta = out.meta
 
@@ -233,7 +231,7 @@ class Sink:
             )
         if pts is not None and round(pts * 1e9) != frame.pts_ns:
             raise ValueError(f"frame {frame.seq} is shown at {frame.pts} s: its output is, too")
-        room = _Room(frame._claim, relay.acquire(self.timeout))
+        room = _Room(frame._claim, relay.acquire(Output, self.timeout))
         yield room
         if source._frame is not frame:
             raise FramelaneError(f"frame {frame.seq} was released before its output was published")
@@ -247,7 +245,7 @@ class Sink:
             raise ValueError("a sink of its own frames numbers them itself: leave seq out")
         now = time.monotonic()
         self._start = now if self._start is None else self._start
-        room = _Room(*writer.acquire(self.timeout))
+        room = _Room(*writer.acquire(Output, self.timeout))
         try:
             yield room
         except BaseException:

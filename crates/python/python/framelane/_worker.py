@@ -65,12 +65,10 @@ class Worker:
     def __next__(self) -> tuple[Frame, Output]:
         if self._frame is not None:
             self._publish()
-        granted = claim(self._relay, self._from_ring, self.timeout)
-        if granted is None:
+        self._frame = claim(self._relay, self._from_ring, self.timeout)
+        if self._frame is None:
             raise StopIteration
-        token, pixels = granted
-        self._frame = claimed(Frame, pixels, token)
-        self._out = claimed(Output, self._relay.acquire(self.timeout), token)
+        self._out = claimed(self._relay.acquire(Output, self.timeout), self._frame._claim)
         return self._frame, self._out
 
     def run(self, model: Callable[..., Any], *, on_error: str = "forward") -> Tally:
