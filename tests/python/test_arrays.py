@@ -11,6 +11,7 @@ import pytest
 from conftest import drain, feed, picture
 
 import framelane as fl
+from framelane import _native
 
 
 @pytest.fixture
@@ -166,6 +167,16 @@ def mapping_of(address: int) -> str:
 def anonymous_bytes() -> int:
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def test_a_class_that_is_no_array_is_refused_and_no_slot_lost():
+    writer = _native.Writer("cam", 6, 4, "gray", 2, "drop-oldest")
+    for _ in range(5):
+        with pytest.raises(TypeError, match=r"<class 'int'> is no numpy\.ndarray"):
+            writer.acquire(int, timeout=5)
+    _, room = writer.acquire(np.ndarray, timeout=5)
+    assert room.shape == (4, 6) and room.flags.writeable and room.flags.c_contiguous
+    writer.close(end=True)
 
 
 @pytest.mark.parametrize(
