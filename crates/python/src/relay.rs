@@ -62,8 +62,8 @@ impl Relay {
         })
     }
 
-    /// The next frame and its array, a `kind`; None when the stream has ended, or `stop` was called. Frames
-    /// that kill their workers are passed on without being seen here.
+    /// The next frame and its array, a `kind`; None when the stream has ended, or `stop` was called.
+    /// Frames that kill their workers are passed on without being seen here.
     #[pyo3(signature = (kind, timeout=None))]
     fn claim<'py>(
         &self,

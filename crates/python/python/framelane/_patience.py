@@ -13,7 +13,9 @@ _QUIET = 3.0
 
 
 class _Place(Protocol):
-    def claim(self, kind: type[Frame], timeout: float | None = None) -> tuple[Claim, Frame] | None: ...
+    def claim(
+        self, kind: type[Frame], timeout: float | None = None
+    ) -> tuple[Claim, Frame] | None: ...
 
 
 def claim(place: _Place, ring: str, timeout: float | None) -> Frame | None:
@@ -29,4 +31,3 @@ def claim(place: _Place, ring: str, timeout: float | None) -> Frame | None:
         return None
     token, frame = granted
     return claimed(frame, token)
-

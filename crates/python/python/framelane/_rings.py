@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from ._arrays import Frame, Output, as_meta, check_in_hand, claimed, store
 from ._native import Claim, FramelaneError, Reader, Relay, Writer
 from ._patience import claim
