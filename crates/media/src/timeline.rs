@@ -2,9 +2,11 @@
 //! the source's clock.
 //!
 //! Servers disagree about what a new connection's timestamps mean: SRS starts each player near 0,
-//! nginx passes on the publisher's own time. So after a reconnect the expected time is the last one
-//! plus the time that has passed; a source within 2 s of that goes on with its own timestamps, any
-//! other gets a new offset, once. Within a connection a step back of about 2^24 ms is the wrap of
+//! nginx passes on the publisher's own time. So after a reconnect the expected time is that of the
+//! last connection's first frame, plus the time that has passed since: servers start a player in the
+//! past, at a key frame, and catch up at once, which must not move the timeline ahead each time. A
+//! source within 2 s of the expected time goes on with its own timestamps, any other gets a new
+//! offset, once. Within a connection a step back of about 2^24 ms is the wrap of
 //! RTMP's 24-bit clock, and any other step of more than 10 s is a discontinuity. Files are taken at
 //! their word, as long as their frames are in order.
 
@@ -29,11 +31,19 @@ pub struct Placed {
     pub discontinuity: bool,
 }
 
-/// The last frame that was placed.
+/// A frame that was placed.
 #[derive(Clone, Copy, Debug)]
-struct Last {
+struct Earlier {
     pts_ns: i128,
     received_ns: u64,
+}
+
+impl Earlier {
+    /// The time at the moment of a later arrival, as clocks go.
+    fn after(self, received_ns: u64) -> i128 {
+        let elapsed = i128::from(received_ns.saturating_sub(self.received_ns));
+        self.pts_ns + elapsed.max(STEP_NS)
+    }
 }
 
 /// Turns a source's timestamps into one timeline.
@@ -41,7 +51,9 @@ struct Last {
 pub struct Timeline {
     live: bool,
     offset_ns: i128,
-    last: Option<Last>,
+    last: Option<Earlier>,
+    /// The first frame of this connection.
+    first: Option<Earlier>,
     reconnected: bool,
 }
 
@@ -53,13 +65,13 @@ impl Timeline {
 
     /// A timeline that starts wherever the source does.
     pub fn new(live: bool) -> Self {
-        Self { live, offset_ns: 0, last: None, reconnected: false }
+        Self { live, offset_ns: 0, last: None, first: None, reconnected: false }
     }
 
     /// A timeline that goes on after a frame that an earlier process placed.
     pub fn after(live: bool, pts_ns: i64, received_ns: u64) -> Self {
-        let last = Some(Last { pts_ns: i128::from(pts_ns), received_ns });
-        Self { live, offset_ns: 0, last, reconnected: true }
+        let last = Some(Earlier { pts_ns: i128::from(pts_ns), received_ns });
+        Self { live, offset_ns: 0, last, first: last, reconnected: true }
     }
 
     /// Says that the next frame comes from a new connection.
@@ -71,36 +83,43 @@ impl Timeline {
     /// `received_ns`.
     pub fn place(&mut self, source_ns: i64, received_ns: u64) -> Placed {
         let source_ns = i128::from(source_ns);
-        let (pts_ns, discontinuity) = match self.last {
-            None => (source_ns + self.offset_ns, true),
-            Some(last) => self.follow(last, source_ns, received_ns),
+        let reconnected = std::mem::take(&mut self.reconnected);
+        let (pts_ns, discontinuity) = match (self.last, self.first) {
+            (Some(last), Some(first)) if reconnected => {
+                self.go_on(last, first, source_ns, received_ns);
+                ((source_ns + self.offset_ns).max(last.pts_ns + STEP_NS), true)
+            }
+            (Some(last), _) => self.follow(last, source_ns, received_ns),
+            (None, _) => (source_ns + self.offset_ns, true),
         };
-        self.last = Some(Last { pts_ns, received_ns });
+        let placed = Some(Earlier { pts_ns, received_ns });
+        if reconnected || self.first.is_none() {
+            self.first = placed;
+        }
+        self.last = placed;
         let limits = i128::from(i64::MIN)..=i128::from(i64::MAX);
         let clamped = pts_ns.clamp(*limits.start(), *limits.end());
         Placed { pts_ns: i64::try_from(clamped).expect("clamped to its limits"), discontinuity }
     }
 
-    fn follow(&mut self, last: Last, source_ns: i128, received_ns: u64) -> (i128, bool) {
-        let elapsed = i128::from(received_ns.saturating_sub(last.received_ns)).max(STEP_NS);
-        let expected = last.pts_ns + elapsed;
-        let reconnected = std::mem::take(&mut self.reconnected);
-        let step = source_ns + self.offset_ns - last.pts_ns;
-        if reconnected {
-            if (source_ns + self.offset_ns - expected).abs() > TOLERANCE_NS {
-                self.offset_ns = expected - source_ns;
-            }
-        } else if self.live && step.abs() > JUMP_NS {
-            let after_wrap = step + WRAP_NS;
-            if after_wrap.abs() <= JUMP_NS {
-                self.offset_ns += WRAP_NS;
-            } else {
-                self.offset_ns = expected - source_ns;
-            }
-        } else {
-            return ((source_ns + self.offset_ns).max(last.pts_ns + STEP_NS), false);
+    /// Decides at the first frame of a new connection by how much to move its timestamps.
+    fn go_on(&mut self, last: Earlier, first: Earlier, source_ns: i128, received_ns: u64) {
+        let expected = first.after(received_ns).max(last.pts_ns + STEP_NS);
+        if (source_ns + self.offset_ns - expected).abs() > TOLERANCE_NS {
+            self.offset_ns = expected - source_ns;
         }
-        ((source_ns + self.offset_ns).max(last.pts_ns + STEP_NS), true)
+    }
+
+    /// Places a frame within a connection.
+    fn follow(&mut self, last: Earlier, source_ns: i128, received_ns: u64) -> (i128, bool) {
+        let step = source_ns + self.offset_ns - last.pts_ns;
+        let jumped = self.live && step.abs() > JUMP_NS;
+        if jumped && (step + WRAP_NS).abs() <= JUMP_NS {
+            self.offset_ns += WRAP_NS;
+        } else if jumped {
+            self.offset_ns = last.after(received_ns) - source_ns;
+        }
+        ((source_ns + self.offset_ns).max(last.pts_ns + STEP_NS), jumped)
     }
 }
 
@@ -128,12 +147,26 @@ mod tests {
 
     #[test]
     fn a_server_that_starts_anew_at_0_gets_an_offset_and_one_that_goes_on_gets_none() {
-        for (source, expected) in [([10, 50], [5120, 5160]), ([5100, 5140], [5100, 5140])] {
+        for (source, expected) in [([10, 50], [5080, 5120]), ([5100, 5140], [5100, 5140])] {
             let (mut timeline, mut clock) = (Timeline::new(true), 1000);
             place(&mut timeline, &mut clock, &[0, 80]);
             clock += 5000;
             timeline.reconnect();
             assert_eq!(place(&mut timeline, &mut clock, &source), expected);
+        }
+    }
+
+    #[test]
+    fn connections_that_start_in_the_past_and_catch_up_do_not_move_the_timeline_ahead() {
+        let mut timeline = Timeline::new(true);
+        // Each begins with two seconds that come at once, and lasts three more.
+        for (start_ms, expected) in [(1_000, 0), (11_000, 10_000), (21_000, 20_000)] {
+            let frames = [(0, start_ms), (2_000, start_ms), (5_000, start_ms + 3_000)];
+            let times = frames.map(|(source_ms, arrival_ms): (i64, u64)| {
+                timeline.place(source_ms * MS, arrival_ms * 1_000_000).pts_ns / MS
+            });
+            assert_eq!(times, [expected, expected + 2_000, expected + 5_000]);
+            timeline.reconnect();
         }
     }
 
