@@ -1,7 +1,7 @@
 # Only names the lanes: what each does is in scripts/. `make help` lists them.
 
 # What the lanes take, as in `make up INPUT=rtmp://... OUTPUT=rtmp://... WORKERS=3`.
-export INPUT OUTPUT WORKERS STAGE WORKER OP RING MAX_HOLD DURATION CASES MINUTES FUZZ_SECONDS FUZZ_TARGET ROUNDS SLOW_SECONDS
+export LIBAV INPUT OUTPUT WORKERS STAGE WORKER OP RING MAX_HOLD DURATION CASES MINUTES FUZZ_SECONDS FUZZ_TARGET ROUNDS SLOW_SECONDS
 
 .DEFAULT_GOAL := help
 
@@ -14,7 +14,7 @@ setup: ## install what building, tests and demo need
 	@scripts/setup.sh all
 
 .PHONY: build
-build: ## build the release binaries
+build: ## build the release binaries [LIBAV=1 for `puller --decoder libav`]
 	@scripts/build.sh
 
 .PHONY: python

@@ -21,11 +21,13 @@ readonly rounds=${ROUNDS:-5} slow_seconds=${SLOW_SECONDS:-600}
 read -ra parts <<<"${*:-hop frames workers job latency slow loop}"
 
 scripts/setup.sh test
-scripts/build.sh
-scripts/python.sh release
 target=$(cd "$(scripts/lib/target_dir.sh)" && pwd)
 results=$target/bench/results
 mkdir -p "$results"
+LIBAV=1 scripts/build.sh
+cp "$target/release/puller" "$target/bench/puller-libav"
+scripts/build.sh
+scripts/python.sh release
 (cd tests/bench && cargo build --release --locked --target-dir "$target/bench")
 bench=$target/bench/release/bench
 python=$target/bench/venv/bin/python
@@ -56,7 +58,7 @@ measure() {
     workers) "$bench" workers --rounds "$rounds" ;;
     job)
         "$python" tests/bench/python/whole_job.py --clip "$(scripts/clip.sh)" \
-            --bin "$FRAMELANE_BIN_DIR" --rounds "$rounds"
+            --bin "$FRAMELANE_BIN_DIR" --libav-puller "$target/bench/puller-libav" --rounds "$rounds"
         ;;
     latency) "$bench" live --rounds "$rounds" ;;
     slow) "$bench" slow --seconds "$slow_seconds" ;;

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what is missing on Debian and Ubuntu; elsewhere says what is. Asks nothing.
 #
-# usage: scripts/setup.sh [build|python|torch|fuzz|instructions|test|demo|all]
+# usage: scripts/setup.sh [build|libav|python|torch|fuzz|instructions|test|demo|all]
 #
 #   build         a C compiler's linker (the Rust toolchain itself is expected)
+#   libav         build, and ffmpeg's libraries with their headers
 #   python        build, and python3 with a virtual environment in .venv
 #   torch         python, and Debian's PyTorch, for the tests that use it
 #   fuzz          build, and a C++ compiler
@@ -43,6 +44,16 @@ need_pip() {
     python3 -m pip --version >/dev/null 2>&1 && return 0
     missing_programs+=(pip)
     missing_packages+=(python3-pip)
+}
+
+need_libav() {
+    need pkg-config pkg-config
+    local library
+    for library in libavfilter libavformat libavcodec libavutil; do
+        pkg-config --exists "$library" 2>/dev/null && continue
+        missing_programs+=("$library")
+        missing_packages+=("$library-dev")
+    done
 }
 
 need_torch() {
@@ -92,6 +103,7 @@ need_rust
 need cc gcc
 case $lane in
 build) ;;
+libav) need_libav ;;
 python) need_venv ;;
 torch)
     need_venv
@@ -109,7 +121,7 @@ test | all) need_venv ;;&
 demo | all) need_pip ;;
 test) ;;
 *)
-    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

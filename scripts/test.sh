@@ -2,10 +2,11 @@
 # Sets up what is missing and runs the tests: units, rings, whole chains of real processes, and the
 # Python package.
 #
-# usage: scripts/test.sh [all|server]
+# usage: scripts/test.sh [all|server|libav]
 #
 #   all      every test (the default)
 #   server   only those for which it matters which RTMP server it is, to run them with another one
+#   libav    those of ffmpeg's libraries in the puller, and of live inputs with them
 #
 # FRAMELANE_TEST_SERVER=nginx|srs   the server that the tests start (SRS: SRS_HOME or the path)
 # SRS_URL=rtmp://host[:port][/app]  a running SRS instead, its API at port 1985
@@ -16,10 +17,16 @@ cd "$(dirname "$0")/.."
 
 # The modules of tests/e2e for which it matters.
 readonly server_modules=(chaos harness live restart sync)
+readonly libav_modules=(libav live reconnects)
 
 scripts/setup.sh test
 # The tests start these; built once here, each test finds them up to date.
 cargo build --workspace --bins --locked
+if [[ ${1:-all} == libav ]]; then
+    scripts/setup.sh libav
+    cargo build --package framelane-puller --features libav --locked
+    export FRAMELANE_DECODER=libav
+fi
 # The C examples are linked with it.
 cargo build --package framelane-capi --lib --locked
 # The victim of the crash tests has failpoints, which nothing else is to have.
@@ -34,21 +41,31 @@ else
     runner=(cargo test --locked)
 fi
 
+# run_modules MODULE...: runs those of the end-to-end tests.
+run_modules() {
+    if [[ ${runner[1]} == nextest ]]; then
+        local modules
+        modules=$(IFS='|' && echo "$*")
+        "${runner[@]}" --package e2e "${e2e_features[@]}" --test e2e -E "test(/^($modules)::/)"
+    else
+        "${runner[@]}" --package e2e "${e2e_features[@]}" --test e2e -- "${@/%/::}"
+    fi
+}
+
+e2e_features=()
 case ${1:-all} in
 all)
     "${runner[@]}" --workspace
     scripts/test_python.sh
     ;;
-server)
-    if [[ ${runner[1]} == nextest ]]; then
-        modules=$(IFS='|' && echo "${server_modules[*]}")
-        "${runner[@]}" --package e2e --test e2e -E "test(/^($modules)::/)"
-    else
-        "${runner[@]}" --package e2e --test e2e -- "${server_modules[@]/%/::}"
-    fi
+server) run_modules "${server_modules[@]}" ;;
+libav)
+    e2e_features=(--features libav)
+    "${runner[@]}" --package framelane-media --features libav --lib libav
+    run_modules "${libav_modules[@]}"
     ;;
 *)
-    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

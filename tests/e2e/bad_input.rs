@@ -119,7 +119,8 @@ fn no_ffmpeg() -> Result<()> {
     let clip = namespace.path("clip.mkv");
     clips::odd_size(&clip, 5)?;
     let missing = ["--ffmpeg", "/nowhere/ffmpeg"];
-    fails(&puller(&namespace, &clip).args(missing), NO_FFMPEG, &["/nowhere/ffmpeg"])?;
+    let process = ["--decoder", "ffmpeg"];
+    fails(&puller(&namespace, &clip).args(process).args(missing), NO_FFMPEG, &["/nowhere/ffmpeg"])?;
     ensure!(namespace.leftovers().is_empty(), "left behind: {:?}", namespace.leftovers());
     // The pusher gets a ring with frames, in case it looks at that first.
     let _puller = puller(&namespace, &clip).start()?;
@@ -157,7 +158,8 @@ fn an_ffmpeg_that_goes_silent() -> Result<()> {
     );
     let fake = fake_ffmpeg(&namespace, &script)?;
     let options = ["--ffmpeg", &fake, "--stall-timeout", "1s", "--max-retries", "1"];
-    fails(&puller(&namespace, &clip).args(options), INPUT, &[])?;
+    let process = ["--decoder", "ffmpeg"];
+    fails(&puller(&namespace, &clip).args(process).args(options), INPUT, &[])?;
     let pid = fs::read_to_string(&pid_file).context("it was never started")?;
     let process = Path::new("/proc").join(pid.trim());
     wait_until("the end of the silent ffmpeg", || !process.exists())?;

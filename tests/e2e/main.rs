@@ -26,6 +26,8 @@ mod exec;
 mod flaky_camera;
 #[cfg(test)]
 mod harness;
+#[cfg(all(test, feature = "libav"))]
+mod libav;
 #[cfg(test)]
 mod live;
 #[cfg(test)]

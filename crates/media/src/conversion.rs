@@ -16,6 +16,16 @@ use yuv::{
 #[error("a frame can't be converted: {0}")]
 pub struct ConversionError(YuvError);
 
+/// One plane of a picture: rows at a distance of `stride` bytes, of which the last may end where its
+/// pixels do.
+#[derive(Clone, Copy, Debug)]
+pub struct PictureRows<'picture> {
+    /// The rows.
+    pub bytes: &'picture [u8],
+    /// Bytes from the start of a row to that of the next.
+    pub stride: usize,
+}
+
 /// A yuv420p picture, and how it becomes an RGB frame of the same size or is made of one.
 #[derive(Clone, Debug)]
 pub struct Conversion {
@@ -69,15 +79,31 @@ impl Conversion {
     /// # Errors
     /// When `frame` is not as long as a frame.
     pub fn write_frame(&self, frame: &mut [u8]) -> Result<(), ConversionError> {
-        let (luma, chroma) = self.picture.split_at(self.pictures.planes()[1].offset);
-        let (u, v) = chroma.split_at(chroma.len() / 2);
+        let planes = self.pictures.planes();
+        let [luma, u, v] = [0, 1, 2].map(|index: usize| PictureRows {
+            bytes: &self.picture[planes[index].range()],
+            stride: planes[index].stride,
+        });
+        self.write_frame_of([luma, u, v], frame)
+    }
+
+    /// Makes an RGB frame of a picture that is somewhere else: its luma, U and V.
+    ///
+    /// # Errors
+    /// When `frame` is not as long as a frame, or a plane is too short.
+    pub fn write_frame_of(
+        &self,
+        [luma, u, v]: [PictureRows<'_>; 3],
+        frame: &mut [u8],
+    ) -> Result<(), ConversionError> {
+        let stride = |rows: PictureRows<'_>| u32::try_from(rows.stride).unwrap_or(u32::MAX);
         let picture = YuvPlanarImage {
-            y_plane: luma,
-            y_stride: self.pictures.width(),
-            u_plane: u,
-            u_stride: self.chroma_width(),
-            v_plane: v,
-            v_stride: self.chroma_width(),
+            y_plane: luma.bytes,
+            y_stride: stride(luma),
+            u_plane: u.bytes,
+            u_stride: stride(u),
+            v_plane: v.bytes,
+            v_stride: stride(v),
             width: self.pictures.width(),
             height: self.pictures.height(),
         };

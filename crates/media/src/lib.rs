@@ -20,7 +20,7 @@ mod timeline;
 pub mod ffmpeg;
 pub mod nut;
 
-pub use conversion::{Conversion, ConversionError};
+pub use conversion::{Conversion, ConversionError, PictureRows};
 pub use pipe::PatientPipe;
 pub use redact::{Secrets, redact};
 pub use timeline::{Placed, Timeline};

@@ -6,8 +6,8 @@
 //! last connection's first frame, plus the time that has passed since: servers start a player in the
 //! past, at a key frame, and catch up at once, which must not move the timeline ahead each time. A
 //! source within 2 s of the expected time goes on with its own timestamps, any other gets a new
-//! offset, once. Within a connection a step back of about 2^24 ms is the wrap of
-//! RTMP's 24-bit clock, and any other step of more than 10 s is a discontinuity. Files are taken at
+//! offset, once. Within a connection a step back of about 2^24 ms is the wrap of RTMP's 24-bit clock,
+//! and any other step of more than 1 s back or 10 s forward is a discontinuity. Files are taken at
 //! their word, as long as their frames are in order.
 
 /// How far a reconnected source may be from the expected time and keep its own timestamps.
@@ -15,6 +15,9 @@ const TOLERANCE_NS: i128 = 2_000_000_000;
 
 /// A step of the source's clock that can't be a pause between two frames.
 const JUMP_NS: i128 = 10_000_000_000;
+
+/// A step back that is more than disorder among frames.
+const STEP_BACK_NS: i128 = 1_000_000_000;
 
 /// What RTMP's clock jumps back by when it wraps after 24 bits of milliseconds.
 const WRAP_NS: i128 = (1 << 24) * 1_000_000;
@@ -52,6 +55,8 @@ pub struct Timeline {
     live: bool,
     offset_ns: i128,
     last: Option<Earlier>,
+    /// The source's own time of the last frame.
+    last_source_ns: i128,
     /// The first frame of this connection.
     first: Option<Earlier>,
     reconnected: bool,
@@ -65,13 +70,13 @@ impl Timeline {
 
     /// A timeline that starts wherever the source does.
     pub fn new(live: bool) -> Self {
-        Self { live, offset_ns: 0, last: None, first: None, reconnected: false }
+        Self { live, offset_ns: 0, last: None, last_source_ns: 0, first: None, reconnected: false }
     }
 
     /// A timeline that goes on after a frame that an earlier process placed.
     pub fn after(live: bool, pts_ns: i64, received_ns: u64) -> Self {
         let last = Some(Earlier { pts_ns: i128::from(pts_ns), received_ns });
-        Self { live, offset_ns: 0, last, first: last, reconnected: true }
+        Self { live, offset_ns: 0, last, last_source_ns: 0, first: last, reconnected: true }
     }
 
     /// Says that the next frame comes from a new connection.
@@ -97,6 +102,7 @@ impl Timeline {
             self.first = placed;
         }
         self.last = placed;
+        self.last_source_ns = source_ns;
         let limits = i128::from(i64::MIN)..=i128::from(i64::MAX);
         let clamped = pts_ns.clamp(*limits.start(), *limits.end());
         Placed { pts_ns: i64::try_from(clamped).expect("clamped to its limits"), discontinuity }
@@ -113,7 +119,8 @@ impl Timeline {
     /// Places a frame within a connection.
     fn follow(&mut self, last: Earlier, source_ns: i128, received_ns: u64) -> (i128, bool) {
         let step = source_ns + self.offset_ns - last.pts_ns;
-        let jumped = self.live && step.abs() > JUMP_NS;
+        let stepped_back = source_ns < self.last_source_ns - STEP_BACK_NS;
+        let jumped = self.live && (stepped_back || step.abs() > JUMP_NS);
         if jumped && (step + WRAP_NS).abs() <= JUMP_NS {
             self.offset_ns += WRAP_NS;
         } else if jumped {
@@ -180,7 +187,7 @@ mod tests {
 
     #[test]
     fn jumps_of_a_live_source_become_the_time_that_has_passed() {
-        for jump in [2_147_483_000, -60_000, 3_600_000] {
+        for jump in [2_147_483_000, -60_000, 3_600_000, -1_500] {
             let (mut timeline, mut clock) = (Timeline::new(true), 1000);
             let times =
                 place(&mut timeline, &mut clock, &[100_000, 100_000 + jump, 100_040 + jump]);

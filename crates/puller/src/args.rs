@@ -9,6 +9,8 @@ use framelane_media::ffmpeg::{ColourMode, InputKind};
 use framelane_ring::{Policy, SegmentName};
 use framelane_stage::{LogOptions, parse_duration, parse_ring, parse_size, parse_slots};
 
+use crate::backend::Choice;
+
 /// Decode a live stream or a file, and publish every frame to a ring in shared memory.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -59,6 +61,10 @@ pub(crate) struct Arguments {
         allow_hyphen_values = true
     )]
     pub(crate) input_args: Vec<String>,
+    /// Who decodes: ffmpeg, a process of its own; or libav, ffmpeg's libraries in this process, where
+    /// the puller was built with them.
+    #[arg(long, env = "FRAMELANE_DECODER", value_name = "NAME", default_value_t)]
+    pub(crate) decoder: Choice,
     /// The ffmpeg to run; ffprobe is looked for beside it.
     #[arg(long, env = "FRAMELANE_FFMPEG", value_name = "PATH", default_value = "ffmpeg")]
     pub(crate) ffmpeg: PathBuf,

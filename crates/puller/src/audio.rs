@@ -1,9 +1,10 @@
-//! The audio: packets read from ffmpeg's second pipe and published to a ring of their own, never
+//! The audio: packets that the decoder comes across, published to a ring of their own, never
 //! decoded.
 //!
-//! ffmpeg writes video and audio in turn, so the audio pipe must be drained whatever happens, or
-//! the video stops. A reader thread for each session moves packets into a queue; one publisher
-//! thread moves them from there into the ring, on the timeline that the video's frames set.
+//! They must be taken whatever happens, or the video stops: an ffmpeg writes both in turn. So they
+//! go through an inlet of their session into a queue, which a thread fills that reads ffmpeg's
+//! second pipe, or the decoder itself; one publisher thread moves them from there into the ring,
+//! on the timeline that the video's frames set.
 
 use std::collections::VecDeque;
 use std::io::PipeReader;
@@ -12,14 +13,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use framelane_media::PatientPipe;
-use framelane_media::nut::{Class, Limits, Reader};
+use framelane_media::nut::{AudioStream, Class, Limits, Reader};
 use framelane_ring::{
     AudioTrack, Descriptor, Policy, Record, RingConfig, RingError, SegmentName, Source,
     monotonic_ns,
 };
 use framelane_stage::Shutdown;
 
-use crate::decoder::source_time_ns;
+use crate::process::source_time_ns;
 
 /// The largest packet: PCM of many channels stays below it.
 const PACKET_BYTES: usize = 32 << 10;
@@ -87,11 +88,16 @@ impl Audio {
         Self { ring, policy, shared: Arc::default(), publisher: None }
     }
 
-    /// Reads a session's audio from now on.
-    pub(crate) fn start_session(&self, session: u64, pipe: PipeReader, shutdown: &Shutdown) {
-        let (shared, stop) = (Arc::clone(&self.shared), shutdown.clone());
+    /// Where a session's audio goes.
+    pub(crate) fn inlet(&self, session: u64) -> Inlet {
+        Inlet { shared: Arc::clone(&self.shared), session, fits: false }
+    }
+
+    /// Reads a session's audio from a pipe from now on.
+    pub(crate) fn read_from(&self, pipe: PipeReader, session: u64, shutdown: &Shutdown) {
+        let (inlet, stop) = (self.inlet(session), shutdown.clone());
         thread::spawn(move || {
-            if let Err(error) = read(&shared, session, pipe, stop) {
+            if let Err(error) = read(inlet, pipe, stop) {
                 tracing::warn!(%error, "the audio can't be read any further");
             }
         });
@@ -170,8 +176,48 @@ impl Audio {
     }
 }
 
+/// Where the packets of one session go, in their order.
+pub(crate) struct Inlet {
+    shared: Arc<Shared>,
+    session: u64,
+    /// Whether they are like those of the sessions before.
+    fits: bool,
+}
+
+impl Inlet {
+    /// Says what the packets are. Packets of two kinds can't go into one ring: those of the second
+    /// kind are left out.
+    pub(crate) fn begin(&mut self, audio: &AudioStream, time_base: (u32, u32)) {
+        let track = AudioTrack {
+            tag: audio.tag.clone(),
+            codec_specific: audio.codec_specific_data.clone(),
+            sample_rate: audio.sample_rate,
+            channels: audio.channels,
+            time_base,
+        };
+        self.fits = is_same(self.shared.lock().track.get_or_insert_with(|| track.clone()), &track);
+        self.shared.changed.notify_all();
+        if !self.fits {
+            tracing::warn!("the source's audio has changed its format: going on without it");
+        }
+    }
+
+    /// Takes a packet with its time at the source.
+    pub(crate) fn put(&mut self, source_ns: i64, bytes: Vec<u8>) {
+        if self.fits && bytes.len() > PACKET_BYTES {
+            let (bytes, most) = (bytes.len(), PACKET_BYTES);
+            tracing::warn!(bytes, most, "packets of audio are too large: going on without it");
+            self.fits = false;
+        }
+        if self.fits {
+            let (session, received_ns) = (self.session, monotonic_ns());
+            enqueue(&self.shared, Packet { session, source_ns, received_ns, bytes });
+        }
+    }
+}
+
 /// Moves packets from the pipe into the queue, until the pipe ends.
-fn read(shared: &Shared, session: u64, pipe: PipeReader, shutdown: Shutdown) -> anyhow::Result<()> {
+fn read(mut inlet: Inlet, pipe: PipeReader, shutdown: Shutdown) -> anyhow::Result<()> {
     // Silence in the audio is no stall: only the video's frames are waited for.
     let pipe = PatientPipe::new(pipe, Duration::MAX, move || shutdown.requested())?;
     let limits = Limits { payload_bytes_max: PACKET_BYTES };
@@ -181,27 +227,11 @@ fn read(shared: &Shared, session: u64, pipe: PipeReader, shutdown: Shutdown) -> 
         return Ok(());
     };
     let time_base = reader.streams()[0].time_base;
-    let track = AudioTrack {
-        tag: audio.tag.clone(),
-        codec_specific: audio.codec_specific_data.clone(),
-        sample_rate: audio.sample_rate,
-        channels: audio.channels,
-        time_base: (time_base.numerator(), time_base.denominator()),
-    };
-    let fits = is_same(shared.lock().track.get_or_insert_with(|| track.clone()), &track);
-    shared.changed.notify_all();
-    if !fits {
-        tracing::warn!("the source's audio has changed its format: going on without it");
-    }
+    inlet.begin(&audio, (time_base.numerator(), time_base.denominator()));
     while let Some(packet) = reader.next_packet()? {
-        let received_ns = monotonic_ns();
         let mut bytes = vec![0; packet.payload_bytes];
         reader.read_payload(&mut bytes)?;
-        if !fits {
-            continue;
-        }
-        let source_ns = source_time_ns(packet.pts_ns);
-        enqueue(shared, Packet { session, source_ns, received_ns, bytes });
+        inlet.put(source_time_ns(packet.pts_ns), bytes);
     }
     Ok(())
 }

@@ -5,7 +5,11 @@
 
 mod args;
 mod audio;
+mod backend;
 mod decoder;
+#[cfg(feature = "libav")]
+mod libraries;
+mod process;
 mod puller;
 mod slots;
 mod trouble;

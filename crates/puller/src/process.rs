@@ -1,18 +1,20 @@
-//! One running ffmpeg that decodes, and the reading end of its pipes.
+//! The decoder that needs nothing but a program: a running ffmpeg, and the reading end of its pipes.
 
 use std::io;
 use std::io::PipeReader;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use framelane_frame::{Colour, Geometry};
+use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::ffmpeg::{
-    Child, ChildCommand, DecodeOptions, Ffmpeg, InputLines, MediaInfo, OutputPipe, TS_OFFSET,
+    Child, ChildCommand, DecodeOptions, Ffmpeg, InputLines, MediaInfo, OutputPipe, ProbeError,
+    TS_OFFSET, probe,
 };
-use framelane_media::nut::{Class, Limits, PacketHeader, Reader};
-use framelane_media::{Conversion, PatientPipe, Secrets};
-use framelane_stage::Shutdown;
+use framelane_media::nut::{Class, Limits, Reader};
+use framelane_media::{Conversion, PatientPipe};
 
+use crate::audio::Inlet;
+use crate::decoder::{Context, Decoder, Input, Started};
 use crate::trouble::Trouble;
 
 /// The largest frame that any ring could hold: 16384 x 16384 in rgb24.
@@ -21,8 +23,63 @@ const LARGEST_PAYLOAD: usize = 1 << 30;
 /// How long ffmpeg may take to end once its pipe has ended, or once it was asked to stop.
 const ENDING_TAKES: Duration = Duration::from_millis(800);
 
+/// How long a file may take to tell what is in it.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// An input that an ffmpeg will open. A live one is not looked at before: that would cost seconds.
+pub(crate) struct ProcessInput {
+    ffmpeg: Ffmpeg,
+    context: Context,
+    info: Option<MediaInfo>,
+}
+
+impl ProcessInput {
+    /// Asks ffprobe what is in a file.
+    pub(crate) fn open(
+        ffmpeg: &Ffmpeg,
+        options: &DecodeOptions,
+        context: &Context,
+    ) -> Result<Self, Trouble> {
+        let (ffmpeg, context) = (ffmpeg.clone(), context.clone());
+        if options.live {
+            return Ok(Self { ffmpeg, context, info: None });
+        }
+        let (input, args) = (&options.input, &options.input_args);
+        match probe(&ffmpeg.ffprobe(), input, args, &context.secrets, PROBE_TIMEOUT) {
+            Ok(info) => Ok(Self { ffmpeg, context, info: Some(info) }),
+            Err(ProbeError::Failed(failure)) => Err(Trouble::Decoder(failure)),
+            Err(ProbeError::Start(error)) => Err(Trouble::Start(error)),
+            Err(error) => Err(Trouble::Unusable(error.to_string())),
+        }
+    }
+}
+
+impl Input for ProcessInput {
+    fn info(&self) -> Option<&MediaInfo> {
+        self.info.as_ref()
+    }
+
+    fn start(
+        self: Box<Self>,
+        options: DecodeOptions,
+        audio: Option<Inlet>,
+    ) -> Result<Option<Started>, Trouble> {
+        let live = options.live;
+        match ProcessDecoder::start(&self.ffmpeg, options, audio.is_some(), &self.context) {
+            Ok((decoder, audio)) => Ok(Some(Started { decoder: Box::new(decoder), audio })),
+            // A file may be a video without a single frame: then nothing is written at all.
+            Err(Trouble::Decoder(failure))
+                if failure.status().is_some_and(|status| status.success()) && !live =>
+            {
+                Ok(None)
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+}
+
 /// A running ffmpeg, from its first frame on.
-pub(crate) struct Decoder {
+struct ProcessDecoder {
     child: Child,
     reader: Reader<PatientPipe<'static>>,
     stream: usize,
@@ -35,17 +92,16 @@ pub(crate) struct Decoder {
     stall_timeout: Duration,
 }
 
-impl Decoder {
+impl ProcessDecoder {
     /// Starts ffmpeg and waits for its first frame. The second value is the pipe with the audio, if
     /// `options` ask for one.
-    pub(crate) fn start(
+    fn start(
         ffmpeg: &Ffmpeg,
         mut options: DecodeOptions,
         audio: bool,
-        secrets: &Secrets,
-        stall_timeout: Duration,
-        shutdown: &Shutdown,
+        context: &Context,
     ) -> Result<(Self, Option<PipeReader>), Trouble> {
+        let Context { secrets, stall_timeout, shutdown } = context.clone();
         let system = |action| move |source: io::Error| Trouble::System { action, source };
         let pipe = audio.then(OutputPipe::new).transpose().map_err(system("making a pipe"))?;
         options.audio_fd = pipe.as_ref().map(OutputPipe::child_fd);
@@ -54,7 +110,7 @@ impl Decoder {
         let mut command = ChildCommand::new(ffmpeg.program())
             .args(options.args(ffmpeg))
             .socket_stdout()
-            .secrets(secrets.clone())
+            .secrets(secrets)
             .on_line(move |line| {
                 for_hook.lock().unwrap_or_else(PoisonError::into_inner).feed(&line.text);
             });
@@ -64,8 +120,7 @@ impl Decoder {
         let mut child = command.spawn().map_err(Trouble::Start)?;
         let audio_pipe = child.take_pipe();
         let stdout = child.take_stdout().expect("stdout was asked for");
-        let stop = shutdown.clone();
-        let stdout = PatientPipe::new(stdout, stall_timeout, move || stop.requested())
+        let stdout = PatientPipe::new(stdout, stall_timeout, move || shutdown.requested())
             .map_err(system("preparing ffmpeg's pipe"))?;
         let limits = Limits { payload_bytes_max: LARGEST_PAYLOAD };
         let opened = Reader::open(stdout, limits)
@@ -89,53 +144,45 @@ impl Decoder {
             Err(trouble) => Err(explain(&mut child, trouble)),
         }
     }
+}
 
-    /// Size and pixel format of the frames.
-    pub(crate) fn geometry(&self) -> Geometry {
+impl Decoder for ProcessDecoder {
+    fn geometry(&self) -> Geometry {
         self.geometry
     }
 
-    /// Makes frames of the pictures in the pipe from here on, which have this colour: the source's,
-    /// completed.
-    pub(crate) fn convert_from(&mut self, colour: Colour) {
+    fn convert_from(&mut self, colour: Colour) {
         self.conversion = self.options.conversion(self.geometry, colour);
     }
 
-    /// Whether ffmpeg does not convert colours, but leaves that to us.
-    pub(crate) fn is_converted(&self) -> bool {
+    fn is_converted(&self) -> bool {
         self.options.is_converted()
     }
 
-    /// Width and height of a pixel in relation to each other; `(0, 0)` when unknown.
-    pub(crate) fn sample_aspect(&self) -> (u32, u32) {
+    fn sample_aspect(&self) -> (u32, u32) {
         match self.reader.streams().get(self.stream).map(|stream| &stream.class) {
             Some(Class::Video(video)) => video.sample_aspect,
             _ => (0, 0),
         }
     }
 
-    /// The frame rate that the source declares.
-    pub(crate) fn frame_rate(&self) -> Option<framelane_frame::FrameRate> {
+    fn frame_rate(&self) -> Option<FrameRate> {
         self.reader.frame_rate()
     }
 
-    /// What ffmpeg said of its input.
-    pub(crate) fn input_info(&self) -> MediaInfo {
+    fn input_info(&self) -> MediaInfo {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).info().clone()
     }
 
-    /// Whether ffmpeg sees audio in its input, asked for or not.
-    pub(crate) fn sees_audio(&self) -> bool {
+    fn sees_audio(&self) -> bool {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).sees_audio()
     }
 
-    /// Whether the source's clock has stepped back, and timestamps stand still since.
-    pub(crate) fn has_stepped_back(&self) -> bool {
+    fn has_stepped_back(&self) -> bool {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).has_stepped_back()
     }
 
-    /// Reads up to the next frame. `None` is the end of ffmpeg's output.
-    pub(crate) fn next_frame(&mut self) -> Result<Option<PacketHeader>, Trouble> {
+    fn next_frame(&mut self) -> Result<Option<i64>, Trouble> {
         loop {
             match self.reader.next_packet() {
                 Ok(Some(packet)) if packet.stream != self.stream => {}
@@ -144,7 +191,7 @@ impl Decoder {
                     let what = format!("a picture of {got} bytes is no {piped}");
                     return Err(Trouble::Unusable(what));
                 }
-                Ok(packet) => return Ok(packet),
+                Ok(packet) => return Ok(packet.map(|packet| source_time_ns(packet.pts_ns))),
                 Err(error) => {
                     let trouble = Trouble::of_read(error, self.stall_timeout);
                     return Err(explain(&mut self.child, trouble));
@@ -153,8 +200,7 @@ impl Decoder {
         }
     }
 
-    /// Reads the pixels of the last frame into `frame`.
-    pub(crate) fn read_frame(&mut self, frame: &mut [u8]) -> Result<(), Trouble> {
+    fn read_frame(&mut self, frame: &mut [u8]) -> Result<(), Trouble> {
         let read = match &mut self.conversion {
             Some(conversion) => self.reader.read_payload(conversion.picture_mut()),
             None => self.reader.read_payload(frame),
@@ -171,13 +217,11 @@ impl Decoder {
         }
     }
 
-    /// Reads past the last frame.
-    pub(crate) fn skip_frame(&mut self) -> Result<(), Trouble> {
+    fn skip_frame(&mut self) -> Result<(), Trouble> {
         self.reader.skip_payload().map_err(|error| Trouble::of_read(error, self.stall_timeout))
     }
 
-    /// After the end of the output: whether ffmpeg found that to be the end, too.
-    pub(crate) fn finish(&mut self) -> Result<(), Trouble> {
+    fn finish(&mut self) -> Result<(), Trouble> {
         let status = self.child.wait_timeout(ENDING_TAKES).ok().flatten();
         if status.is_some_and(|status| status.success()) {
             return Ok(());
@@ -185,13 +229,11 @@ impl Decoder {
         Err(Trouble::Decoder(Box::new(self.child.failure())))
     }
 
-    /// What ffmpeg has to say, whether or not it calls that a failure.
-    pub(crate) fn failure(&mut self) -> Trouble {
+    fn failure(&mut self) -> Trouble {
         Trouble::Decoder(Box::new(self.child.failure()))
     }
 
-    /// Ends ffmpeg.
-    pub(crate) fn stop(&mut self) {
+    fn stop(&mut self) {
         // What can't be reaped is reaped by the next attempt, or by the end of this process.
         let _ = self.child.stop(ENDING_TAKES);
     }

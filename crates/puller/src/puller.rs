@@ -1,26 +1,25 @@
-//! The puller itself: sessions with ffmpeg, one after the other, on one timeline and into one ring.
+//! The puller itself: sessions with a decoder, one after the other, on one timeline and into one ring.
 //!
 //! A file has one session. A live input gets a new one whenever the last has ended, stalled or
 //! failed, for as long as nobody stops the puller.
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::Context as _;
 use framelane_frame::{Colour, Matrix};
-use framelane_media::ffmpeg::{DecodeOptions, Ffmpeg, MediaInfo, ProbeError, probe};
+use framelane_media::ffmpeg::{DecodeOptions, MediaInfo};
 use framelane_media::{Secrets, Timeline};
 use framelane_ring::{Descriptor, Record, Ring, Source, VideoTrack, monotonic_ns};
-use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring};
+use framelane_stage::{Backoff, Failure, Shutdown, audio_ring};
 
 use crate::args::Arguments;
 use crate::audio::Audio;
-use crate::decoder::{Decoder, source_time_ns};
+use crate::backend::Backend;
+use crate::decoder::{Context, Decoder, Started};
 use crate::slots::{open_source, wait_for_slot, warn_of_another_source};
 use crate::trouble::Trouble;
 use crate::wish::AudioWish;
 
-/// How long a file may take to tell what is in it.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The first and the longest wait before a live input is tried again. A camera that comes back
 /// should be on air soon, and a try costs next to nothing.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -32,15 +31,14 @@ const APPEARANCE: Duration = Duration::from_millis(1500);
 enum Ending {
     /// The file was read to its end.
     Finished,
-    /// ffmpeg has to be started anew with what is known by now.
+    /// The decoder has to be started anew with what is known by now.
     Again,
 }
 
 struct Puller {
     args: Arguments,
-    ffmpeg: Ffmpeg,
-    secrets: Secrets,
-    shutdown: Shutdown,
+    backend: Backend,
+    context: Context,
     /// Which of the inputs is pulled.
     turn: usize,
     session: u64,
@@ -60,15 +58,14 @@ struct Puller {
 /// Pulls until the stream ends, the puller is asked to stop, or trying again is pointless.
 pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals().context("taking over signals")?;
-    let ffmpeg =
-        Ffmpeg::find(&args.ffmpeg).map_err(|error| Failure::new(ExitStatus::Ffmpeg, error))?;
     let mut secrets = Secrets::default();
     args.inputs.iter().for_each(|input| secrets.add_url(input));
+    let backend = Backend::new(&args)?;
+    let context = Context { secrets, stall_timeout: args.stall_timeout, shutdown };
     let live = args.inputs.iter().any(|input| args.is_live(input));
     let mut puller = Puller {
-        ffmpeg,
-        secrets,
-        shutdown,
+        backend,
+        context,
         turn: 0,
         session: 0,
         wish: AudioWish::new(!args.no_audio),
@@ -91,12 +88,12 @@ impl Puller {
     }
 
     fn shown_input(&self) -> String {
-        self.secrets.redact(self.input()).into_owned()
+        self.context.secrets.redact(self.input()).into_owned()
     }
 
     fn pull(&mut self) -> Result<(), Failure> {
         let result = loop {
-            if self.shutdown.requested() {
+            if self.context.shutdown.requested() {
                 break Ok(false);
             }
             match self.session() {
@@ -130,7 +127,7 @@ impl Puller {
                 audio.end();
                 // The last one out takes the ring's name along. Workers that wait for the ring to
                 // appear get the time to see it, however short the stream was.
-                self.shutdown.sleep(APPEARANCE.saturating_sub(self.started.elapsed()));
+                self.context.shutdown.sleep(APPEARANCE.saturating_sub(self.started.elapsed()));
                 drop(source);
             }
             (_, source) => {
@@ -157,42 +154,35 @@ impl Puller {
         }
         tracing::warn!(input = shown, %trouble, failures, ?wait, "the input failed: trying again");
         self.turn += 1;
-        self.shutdown.sleep(wait);
+        self.context.shutdown.sleep(wait);
         Ok(())
     }
 
-    /// Runs ffmpeg once.
+    /// Runs a decoder once.
     fn session(&mut self) -> Result<Ending, Trouble> {
-        let probed = self.probe()?;
+        let input = self.backend.open(&self.decode_options(), &self.context)?;
+        let known = input.info().cloned();
+        if let Some(info) = &known {
+            self.learn(info)?;
+        }
         let options = self.decode_options();
         let live = options.live;
-        let started = Decoder::start(
-            &self.ffmpeg,
-            options,
-            self.wish.is_asked_for(),
-            &self.secrets,
-            self.args.stall_timeout,
-            &self.shutdown,
-        );
-        let (mut decoder, audio_pipe) = match started {
-            // A file may be a video without a single frame: then nothing is written at all.
-            Err(Trouble::Decoder(failure))
-                if failure.status().is_some_and(|status| status.success()) && !live =>
-            {
-                return self.publish_nothing(probed.as_ref());
-            }
-            other => other?,
+        let number = self.session + 1;
+        let inlet = self.wish.is_asked_for().then(|| self.audio.inlet(number));
+        let Some(Started { mut decoder, audio }) = input.start(options, inlet)? else {
+            return self.publish_nothing(known.as_ref());
         };
-        if self.must_start_anew(&decoder) || (live && self.wish.seen(decoder.sees_audio())) {
+        let decoder = decoder.as_mut();
+        if self.must_start_anew(decoder) || (live && self.wish.seen(decoder.sees_audio())) {
             decoder.stop();
             return Ok(Ending::Again);
         }
-        self.session += 1;
-        if let Some(pipe) = audio_pipe {
-            self.audio.start_session(self.session, pipe, &self.shutdown);
+        self.session = number;
+        if let Some(pipe) = audio {
+            self.audio.read_from(pipe, number, &self.context.shutdown);
         }
-        self.attach(&mut decoder)?;
-        let result = self.pump(&mut decoder, live);
+        self.attach(decoder)?;
+        let result = self.pump(decoder, live);
         if matches!(result, Err(Trouble::Stopped | Trouble::Stalled(_) | Trouble::Ring(_))) {
             decoder.stop();
         }
@@ -207,20 +197,8 @@ impl Puller {
         decoder.finish().map(|()| Ending::Finished)
     }
 
-    /// Asks what is in a file. A live input is never probed: that would cost seconds.
-    fn probe(&mut self) -> Result<Option<MediaInfo>, Trouble> {
-        if self.args.is_live(self.input()) {
-            return Ok(None);
-        }
-        let ffprobe = self.ffmpeg.ffprobe();
-        let args = &self.args.input_args;
-        let probed = probe(&ffprobe, self.input(), args, &self.secrets, PROBE_TIMEOUT);
-        let info = match probed {
-            Ok(info) => info,
-            Err(ProbeError::Failed(failure)) => return Err(Trouble::Decoder(failure)),
-            Err(ProbeError::Start(error)) => return Err(Trouble::Start(error)),
-            Err(error) => return Err(Trouble::Unusable(error.to_string())),
-        };
+    /// Takes in what is known of an input before its first frame.
+    fn learn(&mut self, info: &MediaInfo) -> Result<(), Trouble> {
         let Some(video) = &info.video else {
             return Err(Trouble::Unusable("it has no video stream".into()));
         };
@@ -230,13 +208,13 @@ impl Puller {
         self.subsampled = video.is_subsampled();
         self.interlaced = video.interlaced;
         self.wish.probed(info.audio.as_ref().map(|audio| audio.codec.as_str()));
-        Ok(Some(info))
+        Ok(())
     }
 
     /// Fills in what a source does not say of its colour.
     fn complete(&self, colour: Colour, height: u32) -> Colour {
         let (complete, guessed) = colour.or_guess(height);
-        if guessed {
+        if guessed && self.colour != Some(complete) {
             let matrix = complete.matrix.name().unwrap_or("unknown");
             let range = complete.range.name().unwrap_or("unknown");
             tracing::info!(matrix, range, "the source does not say its colour: guessed");
@@ -275,7 +253,7 @@ impl Puller {
     /// Whether a live source turns out to need another conversion than ffmpeg does by itself: it
     /// leaves interlaced pictures as they are, was told to make 4:2:0 of what may have more, and
     /// takes everything untagged for BT.601.
-    fn must_start_anew(&mut self, decoder: &Decoder) -> bool {
+    fn must_start_anew(&mut self, decoder: &dyn Decoder) -> bool {
         let Some(video) = decoder.input_info().video else { return false };
         let combed = video.interlaced && !self.interlaced;
         self.interlaced |= video.interlaced;
@@ -292,7 +270,7 @@ impl Puller {
     }
 
     /// Makes or joins the ring, and says in it what the source is.
-    fn attach(&mut self, decoder: &mut Decoder) -> Result<(), Trouble> {
+    fn attach(&mut self, decoder: &mut dyn Decoder) -> Result<(), Trouble> {
         let geometry = decoder.geometry();
         let live = self.args.is_live(self.input());
         let colour = self.colour.unwrap_or_default().or_guess(geometry.height()).0;
@@ -311,7 +289,8 @@ impl Puller {
                 self.timeline.reconnect();
             }
             none => {
-                *none = Some(open_source(&self.args, geometry.payload_bytes(), &self.shutdown)?)
+                *none =
+                    Some(open_source(&self.args, geometry.payload_bytes(), &self.context.shutdown)?)
             }
         }
         let Some(source) = &self.source else { return Err(Trouble::Stopped) };
@@ -331,21 +310,22 @@ impl Puller {
             .and_then(|info| info.video.as_ref())
             .and_then(|video| video.geometry(self.args.pix_fmt))
             .ok_or_else(|| Trouble::Unusable("not a single frame".into()))?;
-        self.source = Some(open_source(&self.args, geometry.payload_bytes(), &self.shutdown)?);
+        self.source =
+            Some(open_source(&self.args, geometry.payload_bytes(), &self.context.shutdown)?);
         Ok(Ending::Finished)
     }
 
-    /// Moves frames from ffmpeg's pipe into the ring, until the pipe ends, or a live source changes
-    /// in a way that only a new ffmpeg can follow.
-    fn pump(&mut self, decoder: &mut Decoder, live: bool) -> Result<Ending, Trouble> {
+    /// Moves frames from the decoder into the ring, until there are no more, or a live source changes
+    /// in a way that only a new decoder can follow.
+    fn pump(&mut self, decoder: &mut dyn Decoder, live: bool) -> Result<Ending, Trouble> {
         let geometry = decoder.geometry();
-        while let Some(packet) = decoder.next_frame()? {
+        while let Some(source_ns) = decoder.next_frame()? {
             let received_ns = monotonic_ns();
-            let placed = self.timeline.place(source_time_ns(packet.pts_ns), received_ns);
+            let placed = self.timeline.place(source_ns, received_ns);
             self.audio.place(self.session, self.timeline.offset_ns());
             self.backoff.reset();
             let Some(source) = &mut self.source else { return Err(Trouble::Stopped) };
-            let Some(mut grant) = wait_for_slot(source, &self.shutdown)? else {
+            let Some(mut grant) = wait_for_slot(source, &self.context.shutdown)? else {
                 decoder.skip_frame()?;
                 source.skip()?;
                 continue;
@@ -357,7 +337,7 @@ impl Puller {
                 discontinuity: placed.discontinuity,
                 ..Record::of_picture(geometry, placed.pts_ns)
             })?;
-            if self.shutdown.requested() {
+            if self.context.shutdown.requested() {
                 return Err(Trouble::Stopped);
             }
             self.audio.publish()?;
@@ -369,7 +349,7 @@ impl Puller {
         Ok(Ending::Finished)
     }
 
-    fn reason_to_start_anew(&mut self, decoder: &Decoder) -> Option<&'static str> {
+    fn reason_to_start_anew(&mut self, decoder: &dyn Decoder) -> Option<&'static str> {
         if decoder.has_stepped_back() {
             Some("the source's clock has stepped back")
         } else if self.wish.seen(decoder.sees_audio()) {

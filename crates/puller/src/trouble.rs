@@ -1,4 +1,4 @@
-//! Why a session with ffmpeg ended without the stream having ended.
+//! Why a session with a decoder ended without the stream having ended.
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use framelane_stage::{ExitStatus, Failure};
 /// What went wrong in a session.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
-    /// ffmpeg ended, or wrote nonsense.
+    /// ffmpeg ended, or wrote nonsense; or its libraries failed.
     #[error(transparent)]
     Decoder(Box<ChildFailure>),
     /// No frame came for too long.
@@ -23,6 +23,14 @@ pub(crate) enum Trouble {
     /// ffmpeg could not be started.
     #[error(transparent)]
     Start(ChildError),
+    /// A live input has ended without an error.
+    #[cfg(feature = "libav")]
+    #[error("the connection has ended")]
+    Ended,
+    /// ffmpeg's libraries can't be told what they should be.
+    #[cfg(feature = "libav")]
+    #[error("{0}")]
+    Options(String),
     /// The ring.
     #[error(transparent)]
     Ring(#[from] RingError),
@@ -74,6 +82,10 @@ impl Trouble {
                 matches!(failure.kind(), FailureKind::Unauthorized | FailureKind::Option)
             }
             Self::Stalled(_) | Self::Unusable(_) => false,
+            #[cfg(feature = "libav")]
+            Self::Ended => false,
+            #[cfg(feature = "libav")]
+            Self::Options(_) => true,
             Self::Ring(_) | Self::Start(_) | Self::System { .. } | Self::Stopped => true,
         }
     }

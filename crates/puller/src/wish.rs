@@ -40,13 +40,14 @@ impl AudioWish {
         self.absent
     }
 
-    /// Notes what ffprobe found in a file.
+    /// Notes what was found in an input that was looked at.
     pub(crate) fn probed(&mut self, codec: Option<&str>) {
         let supported = codec.is_some_and(audio_codec_is_supported);
         if let Some(codec) = codec.filter(|_| self.allowed && !supported) {
             tracing::warn!(codec, "audio in this codec can't be passed on: going on without it");
         }
         self.asked_for = self.allowed && supported;
+        self.absent = codec.is_none();
     }
 
     /// Notes that ffmpeg failed. Whether it may succeed when not asked for audio.

@@ -4,7 +4,9 @@ of PyAV and GStreamer, and of one ffmpeg that does the same conversions and noth
 
 And several streams side by side, at the pace at which they play: CPU time for each.
 
-usage: whole_job.py --clip FILE --bin FOLDER [--rounds 5]     prints one line of JSON for each table
+usage: whole_job.py --clip FILE --bin FOLDER --libav-puller FILE [--rounds 5]
+
+Prints one line of JSON for each table.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ SECONDS, PACED_SECONDS = 20, 10
 STREAMS = (1, 4, 16)
 REALTIME = ("--realtime", "--on-full", "block")
 YUV = ("--pix-fmt", "yuv420p")
+LIBAV = "Framelane, --decoder libav"
 RINGS = "all rings"
 # What GStreamer's shmsink sometimes says when it has sent everything and is stopped.
 SHMSINK_AT_ITS_END = "gst_poll_wait returned -1, errno: 16"
@@ -127,6 +130,14 @@ def framelane(
     }
 
 
+def framelane_libav(programs: str, puller: str, clip: str, out: str) -> dict[str, list[str]]:
+    """The puller that decodes itself: a program of its own, so that what the usual one takes is not
+    spoiled by the libraries."""
+    commands = framelane(programs, clip, out)
+    arguments = commands.pop("puller")[1:]
+    return {**commands, "puller, --decoder libav": [puller, "--decoder", "libav", *arguments]}
+
+
 def one_ffmpeg(clip: str, out: str, filters: str) -> dict[str, list[str]]:
     command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", clip, "-an", "-vf", filters]
     return {"ffmpeg": [*command, "-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-f", "flv", out]}
@@ -206,6 +217,7 @@ def whole_job(options: argparse.Namespace, folder: str) -> None:
             ways = {
                 "Framelane": framelane(options.bin, clip, out),
                 "Framelane, yuv420p": framelane(options.bin, clip, out, extra=YUV),
+                LIBAV: framelane_libav(options.bin, options.libav_puller, clip, out),
                 "one ffmpeg": one_ffmpeg(clip, out, CONVERSIONS),
                 "one ffmpeg that never makes rgb24": one_ffmpeg(clip, out, "null"),
                 "the script": script(clip, out, size),
@@ -253,6 +265,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clip", required=True)
     parser.add_argument("--bin", required=True)
+    parser.add_argument("--libav-puller", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

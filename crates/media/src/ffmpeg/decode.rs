@@ -130,9 +130,38 @@ impl DecodeOptions {
 
     /// The arguments for ffmpeg: video goes to stdout, audio to `audio_fd`.
     pub fn args(&self, ffmpeg: &Ffmpeg) -> Vec<String> {
+        let start = ["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"];
+        let mut args: Vec<String> = start.map(str::to_owned).into();
+        args.extend(self.input_options(ffmpeg));
+        let mut add = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
+        if self.realtime {
+            add(&["-re"]);
+        }
+        add(&["-copyts"]);
+        args.extend(self.input_args.iter().cloned());
+        let mut add = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
+        let offset = TS_OFFSET.as_secs().to_string();
+        let muxer = ["-output_ts_offset", &offset, "-write_index", "0", "-f", "nut"];
+        // V leaves out cover pictures.
+        add(&["-i", &self.input, "-map", "0:V:0", "-vf", &self.filters()]);
+        add(&["-c:v", "rawvideo", "-threads", "1"]);
+        add(&ffmpeg.fps_mode_args());
+        add(&["-enc_time_base", "1:1000000"]);
+        add(&muxer);
+        add(&["pipe:1"]);
+        if let Some(fd) = self.audio_fd {
+            add(&["-map", "0:a:0", "-c:a", "copy", "-flush_packets", "1"]);
+            add(&muxer);
+            add(&[&format!("pipe:{fd}")]);
+        }
+        args
+    }
+
+    /// How to read and decode the input: options of demuxer, protocol and decoder, each with its
+    /// value.
+    pub(super) fn input_options(&self, ffmpeg: &Ffmpeg) -> Vec<String> {
         let mut args: Vec<String> = Vec::new();
         let mut add = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
-        add(&["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]);
         let timeout_us = self.io_timeout.as_micros().to_string();
         match InputKind::of(&self.input) {
             InputKind::Rtmp | InputKind::Http => add(&["-rw_timeout", &timeout_us]),
@@ -153,26 +182,6 @@ impl DecodeOptions {
             add(&["-analyzeduration", analysis]);
         } else {
             add(&["-threads", &self.threads.to_string()]);
-        }
-        if self.realtime {
-            add(&["-re"]);
-        }
-        add(&["-copyts"]);
-        args.extend(self.input_args.iter().cloned());
-        let mut add = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
-        let offset = TS_OFFSET.as_secs().to_string();
-        let muxer = ["-output_ts_offset", &offset, "-write_index", "0", "-f", "nut"];
-        // V leaves out cover pictures.
-        add(&["-i", &self.input, "-map", "0:V:0", "-vf", &self.filters()]);
-        add(&["-c:v", "rawvideo", "-threads", "1"]);
-        add(&ffmpeg.fps_mode_args());
-        add(&["-enc_time_base", "1:1000000"]);
-        add(&muxer);
-        add(&["pipe:1"]);
-        if let Some(fd) = self.audio_fd {
-            add(&["-map", "0:a:0", "-c:a", "copy", "-flush_packets", "1"]);
-            add(&muxer);
-            add(&[&format!("pipe:{fd}")]);
         }
         args
     }
@@ -205,7 +214,7 @@ impl DecodeOptions {
 
     /// The filters: fields are joined while they are next to each other, and frames dropped before
     /// they are converted.
-    fn filters(&self) -> String {
+    pub(super) fn filters(&self) -> String {
         let mut filters = Vec::new();
         if self.deinterlace {
             filters.push("bwdif=mode=send_frame:deint=interlaced".to_owned());

@@ -162,7 +162,7 @@ fn is_audio_tag_error(lines: &[String]) -> bool {
     lines.iter().any(|line| line.contains("incompatible with output codec"))
 }
 
-/// The end of a child, as far as it is worth an error. Shown in one line; [`report`](Self::report)
+/// The end of a child, or of ffmpeg's libraries, as far as it is worth an error. Shown in one line; [`report`](Self::report)
 /// says all.
 #[derive(Clone, Debug)]
 pub struct ChildFailure {
@@ -189,7 +189,7 @@ impl ChildFailure {
         self.kind
     }
 
-    /// The exit status; `None` when it could not be had.
+    /// The exit status; `None` when there is none, or it could not be had.
     pub fn status(&self) -> Option<ExitStatus> {
         self.status
     }
@@ -218,15 +218,12 @@ impl ChildFailure {
 
 impl fmt::Display for ChildFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.program, self.kind.describe())?;
-        match self.status {
-            Some(status) => write!(f, " ({status}")?,
-            None => write!(f, " (exit status unknown")?,
+        let said = self.telling_line().unwrap_or("it said nothing");
+        write!(f, "{}: {} (", self.program, self.kind.describe())?;
+        if let Some(status) = self.status {
+            write!(f, "{status}; ")?;
         }
-        match self.telling_line() {
-            Some(line) => write!(f, "; {line})"),
-            None => write!(f, "; it said nothing)"),
-        }
+        write!(f, "{said})")
     }
 }
 

@@ -5,6 +5,8 @@
 //! arguments, and [`ChildCommand`] to run them. What a child says on stderr comes back as
 //! [`Line`]s while it runs, and as a [`ChildFailure`] with a [`FailureKind`] when it has ended.
 //! Versions 4.2 to 8 are covered.
+//!
+//! With the feature `libav`, `libav` does in this process what the puller's child does.
 
 mod capture;
 mod carry;
@@ -15,6 +17,8 @@ mod encode;
 mod encoder;
 mod failure;
 mod input_lines;
+#[cfg(feature = "libav")]
+pub mod libav;
 mod probe;
 mod source;
 mod spawn;
