@@ -21,14 +21,14 @@ readonly libav_modules=(libav live reconnects)
 
 scripts/setup.sh test
 # The tests start these; built once here, each test finds them up to date.
-cargo build --workspace --bins --locked
+features=()
 if [[ ${1:-all} == libav ]]; then
     scripts/setup.sh libav
-    cargo build --package framelane-puller --features libav --locked
+    features=(--features framelane-puller/libav)
     export FRAMELANE_DECODER=libav
 fi
-# The C examples are linked with it.
-cargo build --package framelane-capi --lib --locked
+# (The C examples are linked with a library.)
+cargo build --workspace --exclude framelane-python --bins --lib --locked "${features[@]}"
 # The victim of the crash tests has failpoints, which nothing else is to have.
 cargo build --package e2e --bin peer --features failpoints --locked
 FRAMELANE_BIN_DIR=$(scripts/lib/target_dir.sh)/debug
@@ -41,27 +41,30 @@ else
     runner=(cargo test --locked)
 fi
 
-# run_modules MODULE...: runs those of the end-to-end tests.
+# run_modules MODULE...: runs those of the end-to-end tests. `selection` says with which features:
+# what is built for the whole workspace is not built again for all tests.
 run_modules() {
     if [[ ${runner[1]} == nextest ]]; then
         local modules
         modules=$(IFS='|' && echo "$*")
-        "${runner[@]}" --package e2e "${e2e_features[@]}" --test e2e -E "test(/^($modules)::/)"
+        "${runner[@]}" "${selection[@]}" --test e2e -E "test(/^($modules)::/)"
     else
-        "${runner[@]}" --package e2e "${e2e_features[@]}" --test e2e -- "${@/%/::}"
+        "${runner[@]}" "${selection[@]}" --test e2e -- "${@/%/::}"
     fi
 }
 
-e2e_features=()
 case ${1:-all} in
 all)
     "${runner[@]}" --workspace
     scripts/test_python.sh
     ;;
-server) run_modules "${server_modules[@]}" ;;
+server)
+    selection=(--workspace)
+    run_modules "${server_modules[@]}"
+    ;;
 libav)
-    e2e_features=(--features libav)
     "${runner[@]}" --package framelane-media --features libav --lib libav
+    selection=(--package e2e --features libav)
     run_modules "${libav_modules[@]}"
     ;;
 *)

@@ -128,7 +128,7 @@ impl RawInput {
 
     /// ffmpeg's name of the codec of the audio that there is by now.
     pub(super) fn audio_codec(&self) -> Option<String> {
-        let mut name: sys::Name = [0; _];
+        let mut name: sys::Name = [0; sys::NAME_BYTES];
         // SAFETY: the input is open.
         unsafe { sys::framelane_audio_codec(self.input.as_ptr(), &raw mut name) };
         (name[0] != 0).then(|| text(&name))

@@ -15,7 +15,8 @@ pub(super) struct Input {
 }
 
 /// Room for a name: UTF-8, and a 0 at its end.
-pub(super) type Name = [u8; 48];
+pub(super) type Name = [u8; NAME_BYTES];
+pub(super) const NAME_BYTES: usize = 48;
 
 #[repr(C)]
 pub(super) struct Description {
