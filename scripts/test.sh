@@ -6,7 +6,7 @@
 #
 #   all      every test (the default)
 #   server   only those for which it matters which RTMP server it is, to run them with another one
-#   libav    those of ffmpeg's libraries in the puller, and of live inputs with them
+#   libav    those of the libraries in the puller, and of cameras that come and go, with them
 #
 # FRAMELANE_TEST_SERVER=nginx|srs   the server that the tests start (SRS: SRS_HOME or the path)
 # SRS_URL=rtmp://host[:port][/app]  a running SRS instead, its API at port 1985
@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.."
 
 # The modules of tests/e2e for which it matters.
 readonly server_modules=(chaos harness live restart sync)
-readonly libav_modules=(libav live reconnects)
+readonly libav_modules=(libav reconnects)
 
 scripts/setup.sh test
 # The tests start these; built once here, each test finds them up to date.
@@ -27,8 +27,9 @@ if [[ ${1:-all} == libav ]]; then
     features=(--features framelane-puller/libav)
     export FRAMELANE_DECODER=libav
 fi
-# (The C examples are linked with a library.)
-cargo build --workspace --exclude framelane-python --bins --lib --locked "${features[@]}"
+cargo build --workspace --bins --locked "${features[@]}"
+# The C examples are linked with it.
+cargo build --package framelane-capi --lib --locked
 # The victim of the crash tests has failpoints, which nothing else is to have.
 cargo build --package e2e --bin peer --features failpoints --locked
 FRAMELANE_BIN_DIR=$(scripts/lib/target_dir.sh)/debug
@@ -41,30 +42,27 @@ else
     runner=(cargo test --locked)
 fi
 
-# run_modules MODULE...: runs those of the end-to-end tests. `selection` says with which features:
-# what is built for the whole workspace is not built again for all tests.
+# run_modules MODULE...: runs those of the end-to-end tests, with $e2e_features.
 run_modules() {
     if [[ ${runner[1]} == nextest ]]; then
         local modules
         modules=$(IFS='|' && echo "$*")
-        "${runner[@]}" "${selection[@]}" --test e2e -E "test(/^($modules)::/)"
+        "${runner[@]}" --package e2e "${e2e_features[@]}" --test e2e -E "test(/^($modules)::/)"
     else
-        "${runner[@]}" "${selection[@]}" --test e2e -- "${@/%/::}"
+        "${runner[@]}" --package e2e "${e2e_features[@]}" --test e2e -- "${@/%/::}"
     fi
 }
 
+e2e_features=()
 case ${1:-all} in
 all)
     "${runner[@]}" --workspace
     scripts/test_python.sh
     ;;
-server)
-    selection=(--workspace)
-    run_modules "${server_modules[@]}"
-    ;;
+server) run_modules "${server_modules[@]}" ;;
 libav)
     "${runner[@]}" --package framelane-media --features libav --lib libav
-    selection=(--package e2e --features libav)
+    e2e_features=(--features libav)
     run_modules "${libav_modules[@]}"
     ;;
 *)
