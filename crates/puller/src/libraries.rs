@@ -142,11 +142,10 @@ impl Decoder for LibraryDecoder {
     fn read_frame(&mut self, frame: &mut [u8]) -> Result<(), Trouble> {
         let short = || Trouble::Unusable("a picture without its planes".to_owned());
         let picture = self.input.picture().ok_or_else(short)?;
-        let planes = picture.planes();
         let Some(conversion) = &self.conversion else {
             return copy(&picture, self.pictures, frame).ok_or_else(short);
         };
-        let planes = planes.try_into().map_err(|_| short())?;
+        let planes = picture.planes().try_into().map_err(|_| short())?;
         conversion
             .write_frame_of(planes, frame)
             .map_err(|error| Trouble::Unusable(error.to_string()))

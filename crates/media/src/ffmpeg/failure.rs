@@ -162,8 +162,8 @@ fn is_audio_tag_error(lines: &[String]) -> bool {
     lines.iter().any(|line| line.contains("incompatible with output codec"))
 }
 
-/// The end of a child, or of ffmpeg's libraries, as far as it is worth an error. Shown in one line; [`report`](Self::report)
-/// says all.
+/// The end of a child, or of ffmpeg's libraries, as far as it is worth an error. Shown in one line;
+/// [`report`](Self::report) says all.
 #[derive(Clone, Debug)]
 pub struct ChildFailure {
     program: String,
