@@ -53,6 +53,8 @@ mod scaling;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]
+mod snapshot;
+#[cfg(test)]
 mod soak;
 #[cfg(test)]
 mod sound;

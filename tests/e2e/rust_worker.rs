@@ -20,11 +20,12 @@ fn build_elsewhere(namespace: &Namespace) -> Result<PathBuf> {
     fs::copy(home.join(EXAMPLE), folder.join("src/main.rs"))?;
     fs::copy(home.join("../Cargo.lock"), folder.join("Cargo.lock"))?;
     let worker = fs::canonicalize(home.join(WORKER))?;
-    // The profile is that of the workspace, so that what is built already is not built again.
+    // The profiles are those of the workspace, so that what is built already is not built again.
     let manifest = format!(
         "[package]\nname = \"my-worker\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
          [dependencies]\nframelane-worker = {{ path = {worker:?} }}\nsignal-hook = \"0.4\"\n\n\
-         [profile.dev]\nopt-level = 1\ndebug = \"line-tables-only\"\n"
+         [profile.dev]\nopt-level = 1\ndebug = \"line-tables-only\"\n\n\
+         [profile.dev.package.\"*\"]\nopt-level = 0\ndebug = false\n"
     );
     fs::write(folder.join("Cargo.toml"), manifest)?;
     let test = env::current_exe()?;

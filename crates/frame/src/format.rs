@@ -49,6 +49,16 @@ impl Plane {
     }
 }
 
+/// A plane of a picture that is not packed as in a slot: rows at a distance of `stride` bytes, of which the last may end where its
+/// pixels do.
+#[derive(Clone, Copy, Debug)]
+pub struct PictureRows<'picture> {
+    /// The rows.
+    pub bytes: &'picture [u8],
+    /// Bytes from the start of a row to that of the next.
+    pub stride: usize,
+}
+
 impl PixelFormat {
     /// Every format, in the order of their codes.
     pub const ALL: [Self; 5] = [Self::Rgb24, Self::Bgr24, Self::Gray, Self::Yuv420p, Self::Nv12];
@@ -83,6 +93,11 @@ impl PixelFormat {
     /// Whether the samples are luma and chroma rather than red, green and blue (or luma alone).
     pub fn is_yuv(self) -> bool {
         matches!(self, Self::Yuv420p | Self::Nv12)
+    }
+
+    /// Whether the samples are red, green and blue, in whichever order.
+    pub fn is_rgb(self) -> bool {
+        matches!(self, Self::Rgb24 | Self::Bgr24)
     }
 
     /// The range of the samples in a ring: RGB and gray are full range, luma with chroma limited.

@@ -12,5 +12,5 @@ mod format;
 mod rate;
 
 pub use colour::{Colour, Matrix, Primaries, Range, Transfer};
-pub use format::{Geometry, GeometryError, MAX_SIDE, PixelFormat, Plane};
+pub use format::{Geometry, GeometryError, MAX_SIDE, PictureRows, PixelFormat, Plane};
 pub use rate::{FrameRate, ParseFrameRateError};

@@ -1,19 +1,24 @@
 //! `framelane snapshot`: the newest frame of a ring as a PNG, alone or beside the same frame of
 //! another ring, such as a worker's input.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use framelane_frame::{Geometry, PixelFormat};
 use framelane_ring::{Observer, ReadGrant, Ring, SegmentName};
-use framelane_stage::Failure;
-use image::{Rgb, RgbImage};
+use framelane_stage::{ExitStatus, Failure};
 
 /// How long to wait for a frame.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(ring: &str, file: &Path, beside: Option<&str>) -> Result<(), Failure> {
+    if !file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        let reason = format!("{} would be a PNG: give it the extension .png", file.display());
+        return Err(Failure::message(ExitStatus::Usage, reason));
+    }
     let mut observer = Observer::join(Ring::open(&SegmentName::new(ring)?)?)?;
     let mut other = match beside {
         Some(beside) => Some(Observer::join(Ring::open(&SegmentName::new(beside)?)?)?),
@@ -36,27 +41,48 @@ pub(crate) fn run(ring: &str, file: &Path, beside: Option<&str>) -> Result<(), F
 }
 
 /// One try: the newest frame, and the same one of the other ring on its left.
-fn take(
-    observer: &mut Observer,
-    other: Option<&mut Observer>,
-) -> Result<Option<RgbImage>, Failure> {
+fn take(observer: &mut Observer, other: Option<&mut Observer>) -> Result<Option<Picture>, Failure> {
     let Some(frame) = observer.newest(None)? else { return Ok(None) };
-    let Some(other) = other else { return Ok(Some(to_rgb(&frame)?)) };
+    let Some(other) = other else { return Ok(Some(Picture::of(&frame)?)) };
     let Some(source) = other.numbered(frame.seq().number())? else { return Ok(None) };
-    let (left, right) = (to_rgb(&source)?, to_rgb(&frame)?);
-    let (width, height) = (left.width() + right.width(), left.height().max(right.height()));
-    let mut both = RgbImage::new(width, height);
-    image::imageops::replace(&mut both, &left, 0, 0);
-    image::imageops::replace(&mut both, &right, i64::from(left.width()), 0);
-    Ok(Some(both))
+    Ok(Some(Picture::of(&source)?.beside(&Picture::of(&frame)?)))
 }
 
-fn to_rgb(frame: &ReadGrant) -> Result<RgbImage, anyhow::Error> {
-    let geometry = frame.record().geometry.context("the frame is no picture")?;
-    let bytes = frame.bytes();
-    Ok(RgbImage::from_fn(geometry.width(), geometry.height(), |x, y| {
-        Rgb(pixel(&geometry, bytes, x as usize, y as usize))
-    }))
+/// A picture as rows of RGB pixels.
+struct Picture {
+    width: usize,
+    rows: Vec<Vec<u8>>,
+}
+
+impl Picture {
+    fn of(frame: &ReadGrant) -> Result<Self, anyhow::Error> {
+        let geometry = frame.record().geometry.context("the frame is no picture")?;
+        let (width, height) = (geometry.width() as usize, geometry.height() as usize);
+        let bytes = frame.bytes();
+        let row = |y| (0..width).flat_map(|x| pixel(&geometry, bytes, x, y)).collect();
+        Ok(Self { width, rows: (0..height).map(row).collect() })
+    }
+
+    /// This picture on the left of another one; black below the one that is less high.
+    fn beside(mut self, right: &Self) -> Self {
+        let (left_bytes, width) = (3 * self.width, self.width + right.width);
+        self.rows.resize(self.rows.len().max(right.rows.len()), Vec::new());
+        for (index, row) in self.rows.iter_mut().enumerate() {
+            row.resize(left_bytes, 0);
+            row.extend(right.rows.get(index).into_iter().flatten());
+            row.resize(3 * width, 0);
+        }
+        Self { width, rows: self.rows }
+    }
+
+    fn save(&self, file: &Path) -> Result<(), anyhow::Error> {
+        let (width, height) = (u32::try_from(self.width)?, u32::try_from(self.rows.len())?);
+        let mut encoder = png::Encoder::new(BufWriter::new(File::create(file)?), width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&self.rows.concat())?;
+        Ok(writer.finish()?)
+    }
 }
 
 /// One pixel as RGB; YUV is taken for BT.709 in limited range, which is right for most of it and

@@ -4,7 +4,6 @@
 //! - [`nut`] reads and writes frames and audio packets with their timestamps on a pipe.
 //! - [`ffmpeg`] finds ffmpeg, probes inputs, builds the two command lines, and runs them as
 //!   children that neither outlive their stage nor block it.
-//! - [`Conversion`] makes RGB frames of the pictures in a pipe, and pictures of frames.
 //! - [`PatientPipe`] ends a read or write that would wait for ever.
 //! - [`Timeline`] makes one timeline of what sources say of time.
 //! - [`redact`] keeps passwords, tokens and stream keys out of everything that is printed.
@@ -12,7 +11,6 @@
 //! This crate knows nothing of shared memory. Nothing that comes from a pipe, from ffprobe or from
 //! stderr is trusted: it can be wrong, endless, or hostile, and ends as an error at worst.
 
-mod conversion;
 mod pipe;
 mod redact;
 mod timeline;
@@ -20,7 +18,6 @@ mod timeline;
 pub mod ffmpeg;
 pub mod nut;
 
-pub use conversion::{Conversion, ConversionError, PictureRows};
 pub use pipe::PatientPipe;
 pub use redact::{Secrets, redact};
 pub use timeline::{Placed, Timeline};

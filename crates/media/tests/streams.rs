@@ -6,13 +6,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use framelane_conversion::Conversion;
 use framelane_frame::{Colour, FrameRate, Geometry, PixelFormat};
+use framelane_media::Secrets;
 use framelane_media::ffmpeg::{
     AudioMode, ChildCommand, DecodeOptions, EncodeOptions, Ffmpeg, InputLines, OutputPipe,
     RAW_CODEC, TS_OFFSET, probe,
 };
 use framelane_media::nut::{Class, Limits, Reader, VideoParameters, Writer};
-use framelane_media::{Conversion, Secrets};
 
 const LIMITS: Limits = Limits { payload_bytes_max: 1 << 22 };
 
@@ -73,7 +74,8 @@ fn encode(options: &EncodeOptions, frames: &Frames) {
     let command = ChildCommand::new(ffmpeg.program()).args(options.args(&ffmpeg)).socket_stdin();
     let mut child = command.spawn().expect("ffmpeg starts");
     let stdin = child.take_stdin().expect("asked for");
-    let mut conversion = options.conversion();
+    let colour = options.picture_colour();
+    let mut conversion = colour.and_then(|colour| Conversion::new(options.geometry, colour));
     let video = VideoParameters {
         geometry: conversion.as_ref().map_or(options.geometry, Conversion::pictures),
         sample_aspect: (1, 1),

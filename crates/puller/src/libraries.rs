@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use framelane_conversion::Conversion;
 use framelane_frame::{Colour, FrameRate, Geometry};
-use framelane_media::Conversion;
 use framelane_media::ffmpeg::libav::{self, DecodedPicture, Event, LibavError};
 use framelane_media::ffmpeg::{DecodeOptions, MediaInfo, audio_codec_is_supported};
 use framelane_stage::Shutdown;
@@ -90,7 +90,8 @@ impl Decoder for LibraryDecoder {
     }
 
     fn convert_from(&mut self, colour: Colour) {
-        self.conversion = self.options.conversion(self.geometry(), colour);
+        let colour = self.options.picture_colour(colour);
+        self.conversion = colour.and_then(|colour| Conversion::new(self.geometry(), colour));
     }
 
     fn is_converted(&self) -> bool {

@@ -5,13 +5,14 @@ use std::io::PipeReader;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use framelane_conversion::Conversion;
 use framelane_frame::{Colour, FrameRate, Geometry};
+use framelane_media::PatientPipe;
 use framelane_media::ffmpeg::{
     Child, ChildCommand, DecodeOptions, Ffmpeg, InputLines, MediaInfo, OutputPipe, ProbeError,
     TS_OFFSET, probe,
 };
 use framelane_media::nut::{Class, Limits, Reader};
-use framelane_media::{Conversion, PatientPipe};
 
 use crate::audio::Inlet;
 use crate::decoder::{Context, Decoder, Input, Started};
@@ -152,7 +153,8 @@ impl Decoder for ProcessDecoder {
     }
 
     fn convert_from(&mut self, colour: Colour) {
-        self.conversion = self.options.conversion(self.geometry, colour);
+        let colour = self.options.picture_colour(colour);
+        self.conversion = colour.and_then(|colour| Conversion::new(self.geometry, colour));
     }
 
     fn is_converted(&self) -> bool {

@@ -3,12 +3,13 @@
 use std::io;
 use std::time::Duration;
 
+use framelane_conversion::{Conversion, ConversionError};
 use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::ffmpeg::{
     AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, Ffmpeg,
 };
 use framelane_media::nut::{AudioStream, TimeBase, VideoParameters, WriteError, Writer};
-use framelane_media::{Conversion, ConversionError, PatientPipe, Secrets};
+use framelane_media::{PatientPipe, Secrets};
 use framelane_ring::AudioTrack;
 use framelane_stage::Shutdown;
 
@@ -122,7 +123,8 @@ impl Encoder {
         let pipe = PatientPipe::new(stdin, STALL, move || stop.requested())
             .map_err(EncoderError::System)?;
         let usual = FrameRate::new(USUAL_RATE, 1).expect("a rate that can be");
-        let conversion = options.conversion();
+        let colour = options.picture_colour();
+        let conversion = colour.and_then(|colour| Conversion::new(options.geometry, colour));
         let video = VideoParameters {
             geometry: conversion.as_ref().map_or(format.geometry, Conversion::pictures),
             sample_aspect: format.sample_aspect,

@@ -2,18 +2,17 @@
 //!
 //! The options cure what plain command lines suffer from: rounded timestamps, audio and video
 //! shifted against each other, a hidden frame of delay, a leak, and latency from decoder threads.
-//! Both pipes carry timestamps that are [`TS_OFFSET`] later than the source's. Where a
-//! [`Conversion`] makes the frames, the pipe carries the pictures that it makes them of.
+//! Both pipes carry timestamps that are [`TS_OFFSET`] later than the source's. Where the stage can
+//! make the frames by itself, the pipe carries the pictures that it makes them of.
 
 use std::os::fd::RawFd;
 use std::thread;
 use std::time::Duration;
 
-use framelane_frame::{Colour, FrameRate, Geometry, Matrix, PixelFormat, Range};
+use framelane_frame::{Colour, FrameRate, Matrix, PixelFormat, Range};
 
 use super::source::InputKind;
 use super::version::Ffmpeg;
-use crate::Conversion;
 
 /// What the reader of both pipes must subtract from every timestamp. NUT can't say less than 0,
 /// and ffmpeg would shift each pipe on its own to get there.
@@ -186,17 +185,15 @@ impl DecodeOptions {
         args
     }
 
-    /// Whether the pipe carries pictures that a [`Conversion`] makes the frames of.
+    /// Whether the pipe carries yuv420p pictures, for the stage to make the frames of.
     pub fn is_converted(&self) -> bool {
-        self.subsampled && self.colour_mode == ColourMode::Fast && Conversion::knows(self.format)
+        self.subsampled && self.colour_mode == ColourMode::Fast && self.format.is_rgb()
     }
 
-    /// What makes frames of the pictures in the pipe, once their size is known; `None` where the
-    /// pipe carries the frames themselves. `colour` is the source's as it is known by now,
-    /// completed.
-    pub fn conversion(&self, frames: Geometry, colour: Colour) -> Option<Conversion> {
-        let colour = Colour { range: self.piped_range(), ..colour };
-        self.is_converted().then(|| Conversion::new(frames, colour))?
+    /// Matrix and range of the pictures in the pipe; `None` where the pipe carries the frames
+    /// themselves. `colour` is the source's as it is known by now, completed.
+    pub fn picture_colour(&self, colour: Colour) -> Option<Colour> {
+        self.is_converted().then(|| Colour { range: self.piped_range(), ..colour })
     }
 
     /// The range of what is in the pipe. Pictures to convert keep the source's, where it is known.
@@ -242,8 +239,7 @@ impl DecodeOptions {
         let mut options: Vec<String> = Vec::new();
         if let Some(colour) = self.colour {
             // YUV and gray stay in the source's matrix.
-            let rgb = !format.is_yuv() && format != PixelFormat::Gray;
-            if let Some(matrix) = scaler_matrix(colour.matrix).filter(|_| rgb) {
+            if let Some(matrix) = scaler_matrix(colour.matrix).filter(|_| format.is_rgb()) {
                 options.push(format!("in_color_matrix={matrix}"));
             }
             options.extend(colour.range.name().map(|name| format!("in_range={name}")));
@@ -318,14 +314,13 @@ mod tests {
         options.colour = Some(full);
         let args = joined(&options, 8);
         assert!(args.contains("scale=in_range=pc:out_range=pc:flags=bilinear,format=yuv420p"));
-        let frames = Geometry::new(64, 48, PixelFormat::Bgr24).expect("a valid size");
-        assert!(options.conversion(frames, full).is_some());
+        assert_eq!(options.picture_colour(full), Some(full));
         let exact = DecodeOptions { colour_mode: ColourMode::Exact, ..options.clone() };
         for unlike in [exact, DecodeOptions { subsampled: false, ..options }] {
             let args = joined(&unlike, 8);
             assert!(args.contains("scale=in_color_matrix=bt709:in_range=pc:out_range=pc:"));
             assert!(args.contains(",format=bgr24 "), "{args}");
-            assert!(unlike.conversion(frames, full).is_none());
+            assert_eq!(unlike.picture_colour(full), None);
         }
     }
 

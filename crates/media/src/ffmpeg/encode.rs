@@ -6,13 +6,12 @@
 
 use std::time::Duration;
 
-use framelane_frame::{Colour, FrameRate, Geometry, PixelFormat, Range};
+use framelane_frame::{Colour, FrameRate, Geometry, Range};
 
 use super::decode::{ColourMode, scaler_matrix};
 use super::encoder::{Family, Latency};
 use super::source::InputKind;
 use super::version::Ffmpeg;
-use crate::Conversion;
 
 /// The codec that writes frames as they are, uncompressed, with their timestamps.
 pub const RAW_CODEC: &str = "rawvideo";
@@ -144,19 +143,19 @@ impl EncodeOptions {
         }
     }
 
-    /// What makes the pictures in the pipe of the frames; `None` where the pipe carries the frames
-    /// themselves.
-    pub fn conversion(&self) -> Option<Conversion> {
+    /// Matrix and range of the yuv420p pictures that the pipe carries, for the stage to make of the
+    /// frames; `None` where the pipe carries the frames themselves.
+    pub fn picture_colour(&self) -> Option<Colour> {
         let colour = Colour { range: Range::Limited, ..self.complete_colour() };
-        self.is_converted().then(|| Conversion::new(self.geometry, colour))?
+        self.is_converted().then_some(colour)
     }
 
     /// Odd sides are left to ffmpeg, which pads them before it converts.
     fn is_converted(&self) -> bool {
         let even =
             self.geometry.width().is_multiple_of(2) && self.geometry.height().is_multiple_of(2);
-        let known = Conversion::knows(self.geometry.format());
-        known && even && self.codec != RAW_CODEC && self.colour_mode == ColourMode::Fast
+        let rgb = self.geometry.format().is_rgb();
+        rgb && even && self.codec != RAW_CODEC && self.colour_mode == ColourMode::Fast
     }
 
     /// The arguments for ffmpeg: NUT comes from stdin.
@@ -254,8 +253,7 @@ impl EncodeOptions {
         let in_range = if format.is_yuv() { colour.range } else { Range::Full };
         if in_range == Range::Full || !format.is_yuv() {
             let mut scale = vec!["in_range=pc".to_owned()];
-            let rgb = !format.is_yuv() && format != PixelFormat::Gray;
-            if let Some(matrix) = scaler_matrix(colour.matrix).filter(|_| rgb) {
+            if let Some(matrix) = scaler_matrix(colour.matrix).filter(|_| format.is_rgb()) {
                 scale.push(format!("out_color_matrix={matrix}"));
             }
             scale.push("out_range=tv".to_owned());
@@ -282,6 +280,8 @@ fn extend(args: &mut Vec<String>, words: &[&str]) {
 
 #[cfg(test)]
 mod tests {
+    use framelane_frame::PixelFormat;
+
     use super::*;
     use crate::ffmpeg::Version;
 

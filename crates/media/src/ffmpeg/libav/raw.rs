@@ -10,11 +10,12 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
 
-use framelane_frame::{Colour, FrameRate, Geometry, Matrix, Primaries, Range, Transfer};
+use framelane_frame::{
+    Colour, FrameRate, Geometry, Matrix, PictureRows, Primaries, Range, Transfer,
+};
 
 use super::patience::Patience;
 use super::sys;
-use crate::PictureRows;
 use crate::ffmpeg::Version;
 use crate::ffmpeg::probe::{AudioInfo, MediaInfo, VideoInfo, set_full_range_by_format};
 use crate::nut::AudioStream;

@@ -5,7 +5,9 @@
 //! fixed point: see the tests for how far that is from the formula. As with ffmpeg's own fast
 //! conversion, a pixel takes the chroma of its block of four, and a block the mean of its pixels.
 
-use framelane_frame::{Colour, Geometry, Matrix, PixelFormat, Range};
+#![forbid(unsafe_code)]
+
+use framelane_frame::{Colour, Geometry, Matrix, PictureRows, PixelFormat, Range};
 use yuv::{
     BufferStoreMut, YuvConversionMode, YuvError, YuvPlanarImage, YuvPlanarImageMut, YuvRange,
     YuvStandardMatrix,
@@ -15,16 +17,6 @@ use yuv::{
 #[derive(Debug, thiserror::Error)]
 #[error("a frame can't be converted: {0}")]
 pub struct ConversionError(YuvError);
-
-/// One plane of a picture: rows at a distance of `stride` bytes, of which the last may end where its
-/// pixels do.
-#[derive(Clone, Copy, Debug)]
-pub struct PictureRows<'picture> {
-    /// The rows.
-    pub bytes: &'picture [u8],
-    /// Bytes from the start of a row to that of the next.
-    pub stride: usize,
-}
 
 /// A yuv420p picture, and how it becomes an RGB frame of the same size or is made of one.
 #[derive(Clone, Debug)]
@@ -37,14 +29,8 @@ pub struct Conversion {
 }
 
 impl Conversion {
-    /// Whether frames of this format can be converted.
-    pub fn knows(format: PixelFormat) -> bool {
-        matches!(format, PixelFormat::Rgb24 | PixelFormat::Bgr24)
-    }
-
     /// For frames of this geometry, and pictures whose matrix and range `colour` says, completed
-    /// by [`Colour::or_guess`]. `None` when the format of the frames is not a [known](Self::knows)
-    /// one.
+    /// by [`Colour::or_guess`]. `None` when the frames are not [RGB](PixelFormat::is_rgb).
     pub fn new(frames: Geometry, colour: Colour) -> Option<Self> {
         let pictures = frames.with_format(PixelFormat::Yuv420p);
         let matrix = match colour.matrix {
@@ -56,7 +42,7 @@ impl Conversion {
         };
         let range = if colour.range == Range::Full { YuvRange::Full } else { YuvRange::Limited };
         let picture = vec![0; pictures.payload_bytes()];
-        Self::knows(frames.format()).then_some(Self { frames, pictures, matrix, range, picture })
+        frames.format().is_rgb().then_some(Self { frames, pictures, matrix, range, picture })
     }
 
     /// Size and format of the RGB frames.
