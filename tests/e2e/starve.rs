@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::chain::RING_OUT;
-use e2e::{Chain, FrameHash, Namespace, RingStat, clips, frame_hashes, wait_until};
+use e2e::{Chain, FrameHash, Namespace, RingStat, Stage, clips, frame_hashes, wait_until};
 
 const FRAMES: u32 = 200;
 
@@ -35,16 +35,21 @@ fn with_a_gap(remedy: &str) -> Result<Vec<(FrameHash, Kind)>> {
         || RingStat::read(&namespace, RING_OUT).map_or(0, |stat| stat.delivered("pusher"));
     wait_until("processed frames", || delivered() >= 25)?;
     running.workers[0].kill()?;
-    wait_until("the pusher to do something", || {
-        running.pusher.log().contains("something else is sent")
-    })?;
+    wait_for_log(&mut running.pusher, "something else is sent")?;
     // Long enough for many of them.
     thread::sleep(Duration::from_secs(1));
     running.workers[0] = chain.worker.start()?;
-    wait_until("processed frames again", || running.pusher.log().contains("frames are back"))?;
+    wait_for_log(&mut running.pusher, "frames are back")?;
     running.expect_success()?;
     ensure!(namespace.leftovers().is_empty(), "left behind: {:?}", namespace.leftovers());
     kinds(&frame_hashes(&clip, "rgb24")?, frame_hashes(&out, "rgb24")?)
+}
+
+/// Waits until a stage says this, or has ended without.
+fn wait_for_log(stage: &mut Stage, text: &str) -> Result<()> {
+    wait_until(text, || !stage.is_running() || stage.log().contains(text))?;
+    ensure!(stage.log().contains(text), "the stage has ended, and has not said '{text}'");
+    Ok(())
 }
 
 fn kinds(originals: &[FrameHash], sent: Vec<FrameHash>) -> Result<Vec<(FrameHash, Kind)>> {

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use framelane_conversion::Conversion;
 use framelane_frame::{Colour, FrameRate, Geometry, PixelFormat};
 use framelane_media::Secrets;
 use framelane_media::ffmpeg::{
@@ -68,26 +67,21 @@ fn offset_ns() -> i64 {
     i64::try_from(TS_OFFSET.as_nanos()).expect("fits")
 }
 
-/// Feeds frames, and audio packets, to the pusher's command line.
+/// Feeds frames to the pusher's command line, one that takes them as they are.
 fn encode(options: &EncodeOptions, frames: &Frames) {
     let ffmpeg = Ffmpeg::find("ffmpeg").expect("ffmpeg is installed");
     let command = ChildCommand::new(ffmpeg.program()).args(options.args(&ffmpeg)).socket_stdin();
     let mut child = command.spawn().expect("ffmpeg starts");
     let stdin = child.take_stdin().expect("asked for");
-    let colour = options.picture_colour();
-    let mut conversion = colour.and_then(|colour| Conversion::new(options.geometry, colour));
+    assert_eq!(options.picture_colour(), None, "pictures would have to be made of the frames");
     let video = VideoParameters {
-        geometry: conversion.as_ref().map_or(options.geometry, Conversion::pictures),
+        geometry: options.geometry,
         sample_aspect: (1, 1),
         frame_rate: options.frame_rate.expect("given"),
     };
     let mut writer = Writer::create(stdin, &video, None).expect("written");
     for (pts_ns, frame) in frames {
-        let payload = match &mut conversion {
-            Some(conversion) => conversion.read_frame(frame).expect("a whole frame"),
-            None => frame,
-        };
-        if let Err(error) = writer.write_video(*pts_ns, payload) {
+        if let Err(error) = writer.write_video(*pts_ns, frame) {
             panic!("{error}: {}", child.failure().report());
         }
     }

@@ -142,6 +142,7 @@ impl Pusher {
                 }
             }
         }
+        tracing::info!("asked to stop");
         self.stop();
         Ok(())
     }
@@ -346,7 +347,10 @@ impl Pusher {
             stream.encoder.finish(|| shutdown.requested()).map_err(AudioError::Encoder)
         });
         match finished {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                tracing::info!("the stream has ended");
+                Ok(())
+            }
             Err(AudioError::Ring(error)) => Err(error.into()),
             Err(AudioError::Encoder(EncoderError::Stopped)) => Ok(()),
             Err(AudioError::Encoder(error)) => {
