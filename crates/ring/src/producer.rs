@@ -17,11 +17,13 @@ const OVERWRITE_TRIES: u32 = 64;
 #[derive(Debug)]
 pub(crate) struct Producer {
     seat: Arc<Seat>,
+    /// The slot of the frame before, if it was a free one.
+    last: Option<u32>,
 }
 
 impl Producer {
     pub(crate) fn join(ring: Ring) -> Result<Self, RingError> {
-        Ok(Self { seat: Arc::new(Seat::join(ring, Role::Producer)?) })
+        Ok(Self { seat: Arc::new(Seat::join(ring, Role::Producer)?), last: None })
     }
 
     pub(crate) fn ring(&self) -> &Ring {
@@ -53,30 +55,35 @@ impl Producer {
         }
     }
 
-    fn take_slot(&self, hold: &Hold, now_ns: u64) -> Result<Option<u32>, RingError> {
-        let ring = self.seat.ring();
-        if ring.policy() == Policy::Block && !ring.has_groups() {
+    fn take_slot(&mut self, hold: &Hold, now_ns: u64) -> Result<Option<u32>, RingError> {
+        let policy = self.ring().policy();
+        if policy == Policy::Block && !self.ring().has_groups() {
             return Ok(None);
         }
         if let Some(slot) = self.take_free(hold, now_ns)? {
             return Ok(Some(slot));
         }
-        if ring.policy() == Policy::DropOldest
+        if policy == Policy::DropOldest
             && let Some(slot) = self.take_oldest(hold, now_ns)?
         {
             return Ok(Some(slot));
         }
-        ring.with_tool(|tool| ring.sweep_inactive(tool, self.seat.id()))?;
+        self.ring().with_tool(|tool| self.ring().sweep_inactive(tool, self.seat.id()))?;
         self.take_free(hold, monotonic_ns())
     }
 
-    fn take_free(&self, hold: &Hold, now_ns: u64) -> Result<Option<u32>, RingError> {
-        let (ring, id) = (self.seat.ring(), self.seat.id());
-        for slot in 0..ring.slots() {
+    /// Takes a free slot, the lowest one: it is the likeliest to be in a cache still.
+    fn take_free(&mut self, hold: &Hold, now_ns: u64) -> Result<Option<u32>, RingError> {
+        let (ring, id, last) = (self.seat.ring(), self.seat.id(), self.last);
+        // The one before goes last: it is what observers see until there is a newer frame, also if
+        // this producer dies while it writes.
+        let others = (0..ring.slots()).filter(|slot| Some(*slot) != last);
+        for slot in others.chain(last) {
             if ring.word(slot).is_free() {
                 hold.starts_at(now_ns);
                 if ring.swing(slot, |word| word.acquire(id))?.is_some() {
                     failpoint("acquire.edge");
+                    self.last = Some(slot);
                     return Ok(Some(slot));
                 }
             }

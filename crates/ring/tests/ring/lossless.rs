@@ -120,6 +120,23 @@ fn one_participant_holds_one_frame_at_a_time() {
     });
 }
 
+/// Also where the reader keeps up, so that every slot is free each time.
+#[test]
+fn a_frame_that_is_not_finished_does_not_take_the_place_of_the_newest_one() {
+    on_both(&config(Policy::Block, 3), |ring| {
+        let mut reader = consumer(ring, "workers");
+        let mut observer = Observer::join(ring.reopen().expect("open")).expect("joined");
+        let mut numbers = source(ring);
+        for number in 0..5 {
+            assert!(publish(&mut numbers, LONG));
+            claim(&mut reader).release().expect("healthy");
+            drop(numbers.acquire(LONG).expect("healthy").expect("a free slot"));
+            let newest = observer.newest(None).expect("healthy").expect("still in its slot");
+            assert_eq!(check(&newest), number);
+        }
+    });
+}
+
 #[test]
 fn an_observer_sees_the_newest_frame_and_consumes_none() {
     on_both(&config(Policy::Block, 3), |ring| {

@@ -108,6 +108,8 @@ pub(crate) struct Reference {
     has_source: bool,
     /// The slot that is written, and the frame's number.
     writing: Option<(usize, u64)>,
+    /// The free slot that the source took last: it takes another one next, where there is one.
+    last: Option<usize>,
     /// Whether there is an observer, and the slot that it holds.
     observer: Option<Option<usize>>,
     pub(crate) next: u64,
@@ -128,6 +130,7 @@ impl Reference {
             members: [None; MEMBERS],
             has_source: true,
             writing: None,
+            last: None,
             observer: None,
             next: 0,
             end: None,
@@ -185,7 +188,9 @@ impl Reference {
         if self.policy == Policy::Block && self.groups.is_empty() {
             return Answer::Nothing;
         }
-        let free = self.slots.iter().position(Slot::is_free);
+        let others = (0..self.slots.len()).filter(|index| Some(*index) != self.last);
+        let free = others.chain(self.last).find(|&index| self.slots[index].is_free());
+        self.last = free.or(self.last);
         let Some(index) = free.or_else(|| self.oldest_to_overwrite()) else {
             return Answer::Nothing;
         };
