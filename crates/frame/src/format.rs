@@ -49,8 +49,8 @@ impl Plane {
     }
 }
 
-/// A plane of a picture that is not packed as in a slot: rows at a distance of `stride` bytes, of which the last may end where its
-/// pixels do.
+/// A plane of a picture that is not packed as in a slot: rows at a distance of `stride` bytes, of
+/// which the last may end where its pixels do.
 #[derive(Clone, Copy, Debug)]
 pub struct PictureRows<'picture> {
     /// The rows.

@@ -72,11 +72,12 @@ impl Producer {
         self.take_free(hold, monotonic_ns())
     }
 
-    /// Takes a free slot, the lowest one: it is the likeliest to be in a cache still.
+    /// Takes the lowest free slot, which is the likeliest to be in a cache still, but not the one of
+    /// the frame before unless there is no other.
     fn take_free(&mut self, hold: &Hold, now_ns: u64) -> Result<Option<u32>, RingError> {
         let (ring, id, last) = (self.seat.ring(), self.seat.id(), self.last);
-        // The one before goes last: it is what observers see until there is a newer frame, also if
-        // this producer dies while it writes.
+        // That frame is what observers see until there is a newer one, also if this producer dies
+        // while it writes.
         let others = (0..ring.slots()).filter(|slot| Some(*slot) != last);
         for slot in others.chain(last) {
             if ring.word(slot).is_free() {
