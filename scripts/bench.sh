@@ -62,7 +62,7 @@ measure() {
         ;;
     latency) "$bench" live --rounds "$rounds" ;;
     slow) "$bench" slow --seconds "$slow_seconds" ;;
-    loop) "$python" tests/bench/python/loop_cost.py --rounds "$rounds" ;;
+    loop) "$python" tests/bench/python/loop_cost.py --bench "$bench" --rounds "$rounds" ;;
     *)
         sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
         exit 2

@@ -2,13 +2,14 @@
 1080p frame that comes in as a numpy array and goes out as one. What feeds the loop and what takes
 its output run in processes of their own, and don't count.
 
-usage: loop_cost.py [--rounds 5]     prints one line of JSON
+usage: loop_cost.py --bench PROGRAM [--rounds 5]     prints one line of JSON
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import get_context
@@ -81,25 +82,14 @@ def with_run(worker: fl.Worker) -> float:
     return stopwatch.microseconds()
 
 
-def framelane(work: Callable[[fl.Worker], float]) -> float:
-    name = f"loop-{os.getpid()}"
-
-    def feed() -> None:
-        with fl.Sink(f"{name}.in", like=SHAPE) as sink:
-            for number in range(FRAMES):
-                with sink.frame(pts=number / 25):
-                    pass
-
-    def drain() -> None:
-        with fl.Source(f"{name}.out") as source:
-            for _ in source:
-                pass
-
-    children = beside(feed, drain)
-    with fl.Worker(f"{name}.in", f"{name}.out") as worker:
-        took = work(worker)
-    for child in children:
-        child.join()
+def framelane(bench: str, work: Callable[[fl.Worker], float]) -> float:
+    rings = [f"loop-{os.getpid()}.{end}" for end in ("in", "out")]
+    # Made in Rust, so that the loop never waits for another one in Python.
+    with subprocess.Popen([bench, "ends", *rings, str(FRAMES)]) as ends:
+        with fl.Worker(*rings, timeout=60) as worker:
+            took = work(worker)
+        if ends.wait() != 0:
+            raise RuntimeError(f"{bench} ends failed")
     return took
 
 
@@ -206,11 +196,13 @@ def pyav() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--bench", required=True, help="the program that makes and takes the frames")
+    arguments = parser.parse_args()
+    rounds, bench = arguments.rounds, arguments.bench
     table = Table("python-loop")
     ways = {
-        "Framelane": lambda: framelane(with_a_loop),
-        "Framelane, run(model)": lambda: framelane(with_run),
+        "Framelane": lambda: framelane(bench, with_a_loop),
+        "Framelane, run(model)": lambda: framelane(bench, with_run),
         "multiprocessing.shared_memory": shared_memory,
         "pipe": pipe,
         "multiprocessing.Queue": queue,

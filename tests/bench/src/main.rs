@@ -2,6 +2,7 @@
 //! machine: each alternative really runs, all of them in turn, several times. Prints JSON, which
 //! `scripts/bench.sh` makes tables of.
 
+mod ends;
 mod framelane;
 mod hop;
 mod iceoryx;
@@ -73,6 +74,9 @@ enum Part {
     /// A worker that waits instead of computing: the others start it.
     #[command(hide = true)]
     Work { from: String, to: String },
+    /// Both ends of a chain whose middle is measured: the Python loop's.
+    #[command(hide = true)]
+    Ends { from: String, to: String, frames: u32 },
 }
 
 fn main() -> Result<()> {
@@ -91,5 +95,6 @@ fn main() -> Result<()> {
             }
         }
         Part::Work { from, to } => workers::work(&from, &to),
+        Part::Ends { from, to, frames } => ends::run(&from, &to, frames),
     }
 }
