@@ -20,18 +20,18 @@ readonly server_modules=(chaos harness live restart sync)
 readonly libav_modules=(libav reconnects)
 
 scripts/setup.sh test
-# The tests start these; built once here, each test finds them up to date.
+# The tests start these; built once here, each test finds them up to date. Always as part of the
+# whole workspace: what one package alone would need of a dependency is another build of it.
 features=()
 if [[ ${1:-all} == libav ]]; then
     scripts/setup.sh libav
     features=(--features framelane-puller/libav)
     export FRAMELANE_DECODER=libav
 fi
-cargo build --workspace --bins --locked "${features[@]}"
-# The C examples are linked with it.
-cargo build --package framelane-capi --lib --locked
+# The C examples are linked with a library.
+cargo build --workspace --lib --bins --locked "${features[@]}"
 # The victim of the crash tests has failpoints, which nothing else is to have.
-cargo build --package e2e --bin peer --features failpoints --locked
+cargo build --workspace --bin peer --features e2e/failpoints --locked
 FRAMELANE_BIN_DIR=$(scripts/lib/target_dir.sh)/debug
 export FRAMELANE_BIN_DIR
 
@@ -47,9 +47,9 @@ run_modules() {
     if [[ ${runner[1]} == nextest ]]; then
         local modules
         modules=$(IFS='|' && echo "$*")
-        "${runner[@]}" --package e2e "${e2e_features[@]}" --test e2e -E "test(/^($modules)::/)"
+        "${runner[@]}" --workspace "${e2e_features[@]}" --test e2e -E "test(/^($modules)::/)"
     else
-        "${runner[@]}" --package e2e "${e2e_features[@]}" --test e2e -- "${@/%/::}"
+        "${runner[@]}" --workspace "${e2e_features[@]}" --test e2e -- "${@/%/::}"
     fi
 }
 
@@ -62,7 +62,7 @@ all)
 server) run_modules "${server_modules[@]}" ;;
 libav)
     "${runner[@]}" --package framelane-media --features libav --lib libav
-    e2e_features=(--features libav)
+    e2e_features=(--features e2e/libav)
     run_modules "${libav_modules[@]}"
     ;;
 *)

@@ -186,7 +186,7 @@ impl Starvation {
         if silent { self.held(ring, last, interval) } else { Ok(None) }
     }
 
-    /// The last frame that was sent from the ring, if it is time for another picture.
+    /// The newest frame of the ring, if it is time for another picture.
     fn held(
         &mut self,
         ring: &Ring,
