@@ -12,7 +12,6 @@ cargo clippy --workspace --all-targets --locked -- -D warnings
 cargo clippy --package e2e --bin peer --features failpoints --locked -- -D warnings
 if pkg-config --exists libavfilter libavformat libavcodec libavutil 2>/dev/null; then
     cargo clippy --package framelane-puller --features libav --all-targets --locked -- -D warnings
-    cargo clippy --package e2e --features libav --all-targets --locked -- -D warnings
 else
     echo "lint: no headers of ffmpeg's libraries here, what uses them was not checked" >&2
 fi

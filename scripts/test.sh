@@ -42,18 +42,17 @@ else
     runner=(cargo test --locked)
 fi
 
-# run_modules MODULE...: runs those of the end-to-end tests, with $e2e_features.
+# run_modules MODULE...: runs those of the end-to-end tests.
 run_modules() {
     if [[ ${runner[1]} == nextest ]]; then
         local modules
         modules=$(IFS='|' && echo "$*")
-        "${runner[@]}" --workspace "${e2e_features[@]}" --test e2e -E "test(/^($modules)::/)"
+        "${runner[@]}" --workspace --test e2e --run-ignored all -E "test(/^($modules)::/)"
     else
-        "${runner[@]}" --workspace "${e2e_features[@]}" --test e2e -- "${@/%/::}"
+        "${runner[@]}" --workspace --test e2e -- --include-ignored "${@/%/::}"
     fi
 }
 
-e2e_features=()
 case ${1:-all} in
 all)
     "${runner[@]}" --workspace
@@ -62,7 +61,6 @@ all)
 server) run_modules "${server_modules[@]}" ;;
 libav)
     "${runner[@]}" --package framelane-media --features libav --lib libav
-    e2e_features=(--features e2e/libav)
     run_modules "${libav_modules[@]}"
     ;;
 *)

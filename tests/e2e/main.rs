@@ -26,7 +26,7 @@ mod exec;
 mod flaky_camera;
 #[cfg(test)]
 mod harness;
-#[cfg(all(test, feature = "libav"))]
+#[cfg(test)]
 mod libav;
 #[cfg(test)]
 mod live;
