@@ -60,7 +60,7 @@ all)
     ;;
 server) run_modules "${server_modules[@]}" ;;
 libav)
-    "${runner[@]}" --package framelane-media --features libav --lib libav
+    "${runner[@]}" --workspace --lib --features framelane-media/libav libav
     run_modules "${libav_modules[@]}"
     ;;
 *)
