@@ -2,7 +2,7 @@
 //! sink that looks at none.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use framelane_frame::{Geometry, PixelFormat};
@@ -40,8 +40,10 @@ pub(crate) fn run(from: &str, to: &str, frames: u32) -> Result<()> {
 
 fn drain(ring: &str) -> Result<()> {
     let group = "sink".parse::<GroupName>()?;
-    let joined = Consumer::wait(&SegmentName::new(ring)?, &group, || true)?;
-    let mut consumer = joined.context("nobody made the ring")?;
+    let start = Instant::now();
+    let patient = || start.elapsed() < PATIENCE;
+    let joined = Consumer::wait(&SegmentName::new(ring)?, &group, patient)?;
+    let mut consumer = joined.context("nobody made the ring in time")?;
     loop {
         match consumer.claim(PATIENCE)? {
             Claim::Frame(grant) => grant.release()?,
