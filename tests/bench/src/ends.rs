@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use framelane_frame::{Geometry, PixelFormat};
-use framelane_ring::{
-    Claim, Consumer, GroupName, Policy, Record, RingConfig, SegmentName, Source,
-};
+use framelane_ring::{Claim, Consumer, GroupName, Policy, Record, RingConfig, SegmentName, Source};
 
 use crate::transport::DEPTH;
 
