@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 scripts/setup.sh build
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --locked -- -D warnings
-cargo clippy --package e2e --bin peer --features failpoints --locked -- -D warnings
+cargo clippy --workspace --bin peer --features e2e/failpoints --locked -- -D warnings
 if pkg-config --exists libavfilter libavformat libavcodec libavutil 2>/dev/null; then
     cargo clippy --package framelane-puller --features libav --all-targets --locked -- -D warnings
 else
