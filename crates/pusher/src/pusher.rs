@@ -155,7 +155,7 @@ impl Pusher {
         let placed = self.timeline.place(frame.record().pts_ns, frame.record().received_ns);
         match self.send(frame.record(), frame.bytes(), placed.pts_ns) {
             Ok(true) => {
-                self.starvation.note_sent(frame.record(), true);
+                self.starvation.note_sent(frame.record(), Some(frame.seq()));
                 frame.done()?;
                 if self.stream.as_ref().is_some_and(|stream| stream.since.elapsed() > GOOD_RUN) {
                     self.backoff.reset();
@@ -183,7 +183,7 @@ impl Pusher {
         match self.send(&record, picture.bytes(), placed.pts_ns) {
             Ok(sent) => {
                 if sent {
-                    self.starvation.note_sent(&record, false);
+                    self.starvation.note_sent(&record, None);
                 }
                 Ok(())
             }

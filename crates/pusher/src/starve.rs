@@ -5,6 +5,7 @@
 //! are on the source's timeline; processed frames that come back later than a stand-in for them was
 //! sent are dropped, so that the stream never steps back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use framelane_frame::Geometry;
@@ -43,6 +44,7 @@ pub(crate) struct StandIn {
 enum Pixels {
     Slot(ReadGrant),
     Made(Vec<u8>),
+    Kept(Arc<[u8]>),
 }
 
 impl StandIn {
@@ -51,6 +53,7 @@ impl StandIn {
         match &self.pixels {
             Pixels::Slot(grant) => grant.bytes(),
             Pixels::Made(bytes) => bytes,
+            Pixels::Kept(bytes) => bytes,
         }
     }
 }
@@ -70,13 +73,16 @@ pub(crate) struct Starvation {
     last: Option<Last>,
     /// When the last processed frame was sent.
     processed_at: Option<Instant>,
+    /// Which one it was.
+    processed: Option<Seq>,
     /// When the last picture was sent that was not sent before.
     new_at: Option<Instant>,
     /// Stand-ins since then.
     stand_ins: u64,
     originals: Option<Observer>,
     newest_original: Option<Seq>,
-    own: Option<Observer>,
+    /// Its pixels, from the first stand-in that shows them on.
+    held: Option<Arc<[u8]>>,
 }
 
 impl Starvation {
@@ -87,29 +93,31 @@ impl Starvation {
             after,
             last: None,
             processed_at: None,
+            processed: None,
             new_at: None,
             stand_ins: 0,
             originals: None,
             newest_original: None,
-            own: None,
+            held: None,
         }
     }
 
-    /// Notes that a picture was sent. `processed` tells a frame of the ring from a stand-in.
-    pub(crate) fn note_sent(&mut self, record: &Record, processed: bool) {
+    /// Notes that a picture was sent: which frame of the ring, unless it was a stand-in.
+    pub(crate) fn note_sent(&mut self, record: &Record, processed: Option<Seq>) {
         let Some(geometry) = record.geometry else { return };
         let at = Instant::now();
         self.last = Some(Last { at, pts_ns: record.pts_ns, geometry });
-        if !processed {
+        if processed.is_none() {
             self.stand_ins += 1;
             return;
         }
+        self.processed = processed;
         (self.processed_at, self.new_at) = (Some(at), Some(at));
         if self.stand_ins > 0 {
             tracing::info!(stand_ins = self.stand_ins, "processed frames are back");
             self.stand_ins = 0;
             self.originals = None;
-            self.own = None;
+            self.held = None;
         }
     }
 
@@ -186,7 +194,7 @@ impl Starvation {
         if silent { self.held(ring, last, interval) } else { Ok(None) }
     }
 
-    /// The newest frame of the ring, if it is time for another picture.
+    /// The last frame that was sent from the ring, if it is time for another picture.
     fn held(
         &mut self,
         ring: &Ring,
@@ -196,13 +204,28 @@ impl Starvation {
         if last.at.elapsed() < interval {
             return Ok(None);
         }
-        if self.own.is_none() {
-            self.own = Some(Observer::join(ring.reopen()?)?);
+        if self.held.is_none() {
+            self.held = self.copy_of_processed(ring, last.geometry)?;
         }
-        let Some(own) = &mut self.own else { return Ok(None) };
-        let newest = own.newest(None)?;
-        let fitting = newest.filter(|grant| grant.record().geometry == Some(last.geometry));
-        Ok(fitting.map(|grant| StandIn { record: now(last), pixels: Pixels::Slot(grant) }))
+        let kept = self.held.clone();
+        Ok(kept.map(|bytes| StandIn { record: now(last), pixels: Pixels::Kept(bytes) }))
+    }
+
+    /// A copy of the last processed frame: frames that come too late may take its slot. If one has
+    /// it already, the newest frame.
+    fn copy_of_processed(
+        &self,
+        ring: &Ring,
+        geometry: Geometry,
+    ) -> Result<Option<Arc<[u8]>>, RingError> {
+        let mut observer = Observer::join(ring.reopen()?)?;
+        let sent = match self.processed {
+            Some(seq) => observer.numbered(seq.number())?,
+            None => None,
+        };
+        let found = if sent.is_some() { sent } else { observer.newest(None)? };
+        let fitting = found.filter(|grant| grant.record().geometry == Some(geometry));
+        Ok(fitting.map(|grant| grant.bytes().into()))
     }
 }
 
@@ -236,12 +259,12 @@ mod tests {
     fn frames_older_than_a_stand_in_are_too_late_and_others_are_not() {
         let mut starvation = Starvation::new(OnStarve::Hold, Duration::ZERO);
         assert!(!starvation.is_too_late(&record(5)), "nothing was sent yet");
-        starvation.note_sent(&record(10), true);
+        starvation.note_sent(&record(10), Some(Seq::FIRST));
         assert!(!starvation.is_too_late(&record(5)), "the ring's own order is not ours to judge");
-        starvation.note_sent(&record(20), false);
+        starvation.note_sent(&record(20), None);
         assert!(starvation.is_too_late(&record(20)));
         assert!(!starvation.is_too_late(&record(21)));
-        starvation.note_sent(&record(21), true);
+        starvation.note_sent(&record(21), Some(Seq::FIRST));
         assert!(!starvation.is_too_late(&record(15)));
     }
 
