@@ -42,7 +42,7 @@ else
     runner=(cargo test --locked)
 fi
 
-# run_modules MODULE...: runs those of the end-to-end tests.
+# run_modules MODULE...: runs those of the end-to-end tests, the ignored ones, too.
 run_modules() {
     if [[ ${runner[1]} == nextest ]]; then
         local modules
