@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import pathlib
 import pickle
@@ -55,6 +56,11 @@ USES = {
     "interface": lambda a: a.__array_interface__,
     "dlpack": lambda a: a.__dlpack__(),
     "pickle": lambda a: pickle.dumps(a),
+    "copy.copy": copy.copy,
+    "copy.deepcopy": copy.deepcopy,
+    "flat": lambda a: a.flat,
+    "data": lambda a: a.data,
+    "where": lambda a: np.add(1, 1, where=a > 0),
     "a view of it": lambda a: a.T[0],
 }
 
@@ -129,6 +135,35 @@ def test_copies_are_plain_and_stay(one_frame):
     copies = [np.array(frame), frame.copy(), frame + 0, pickle.loads(pickle.dumps(frame))]
     next(source)
     assert all(np.array_equal(copy, picture(0)) for copy in copies)
+    assert np.array_equal(copies[1][2:4], picture(0)[2:4]), "and so do the parts of a copy"
+
+
+def test_what_is_made_from_a_frame_is_not_tied_to_it(one_frame):
+    frame, source = one_frame
+    background, scaled = np.zeros_like(frame), frame.astype(np.float32)
+    next(source)
+    background[1:3] += 1
+    assert background.sum() == 2 * 64 * 3
+    assert np.array_equal(scaled[..., ::-1].copy(), picture(0)[..., ::-1].astype(np.float32))
+
+
+def test_a_mask_made_from_a_frame_selects(one_frame):
+    frame, _ = one_frame
+    mask = frame > 100
+    assert frame.mean(where=mask) == picture(0).mean(where=picture(0) > 100)
+
+
+def test_a_frame_that_has_ended_can_not_become_an_output(background):
+    feeder, end = background(lambda: feed("cam.in", 4)), background(lambda: drain("cam.out"))
+    old = None
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        for frame, out in worker:
+            if old is not None:
+                with pytest.raises(fl.ClaimEnded):
+                    out[:] = old
+            out[:] = old = frame
+    feeder.join()
+    assert all(np.array_equal(pixels, picture(seq)) for seq, _, pixels in end.join())
 
 
 def test_views_keep_the_memory_mapped_when_the_ring_is_gone(background):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pathlib
+import pickle
 import signal
 import subprocess
 import sys
@@ -80,6 +82,14 @@ def test_bad_arguments_are_refused_before_anything_starts():
         fl.run(invert, "in", "out", workers=0)
     with pytest.raises(ValueError, match="on_error"):
         fl.run(invert, "in", "out", on_error="ignore")
+    with pytest.raises(ValueError, match="not fork or spawn"):
+        fl.run(invert, "in", "out", start_method="forkserver")
+
+
+def test_a_worker_that_can_not_be_started_says_why(clip, tmp_path):
+    with pytest.raises((AttributeError, pickle.PicklingError), match="pickle"):
+        fl.run(lambda frame: frame, str(clip), str(tmp_path / "out.nut"), start_method="spawn")
+    assert not stages()
 
 
 def test_ctrl_c_stops_everything(tmp_path):
@@ -129,6 +139,33 @@ def test_failures_and_dropped_frames_are_counted(clip, tmp_path):
 def test_nothing_published_is_warned_of(clip, tmp_path, caplog):
     assert fl.run(lambda frame: None, str(clip), str(tmp_path / "out.nut")).dropped == 30
     assert "nothing was published" in caplog.text
+
+
+@pytest.mark.parametrize("leave", [sys.exit, lambda: os.kill(os.getpid(), signal.SIGTERM)])
+def test_a_worker_that_leaves_before_the_end_is_replaced(clip, tmp_path, leave):
+    marker = tmp_path / "left"
+
+    def model(frame, out):
+        out[:] = 255 - frame
+        if frame.seq == 7 and not marker.exists():
+            marker.touch()
+            leave()
+
+    output = tmp_path / "out.nut"
+    summary = fl.run(model, str(clip), str(output), workers=1, pusher_args=LOSSLESS)
+    assert summary.restarts == 1
+    assert frame_hashes(output) == frame_hashes(clip, "-vf", "format=rgb24,negate")
+
+
+def test_a_model_may_have_processes_of_its_own(clip, tmp_path):
+    def model(frame):
+        child = multiprocessing.get_context("fork").Process(target=int)
+        child.start()
+        child.join(30)
+        return frame
+
+    summary = fl.run(model, str(clip), str(tmp_path / "out.nut"), pusher_args=LOSSLESS)
+    assert summary == fl.Summary(processed=30, dropped=0, failed=0, restarts=0)
 
 
 def test_workers_that_die_at_once_end_the_run(clip, tmp_path):

@@ -56,14 +56,38 @@ def test_metadata_that_does_not_fit_is_refused_with_numbers(background):
     feeder, end = background(lambda: feed("cam.in", 1)), background(lambda: drain("cam.out"))
     with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
         frame, out = next(worker)
-        out.meta = bytes(5000)
-        with pytest.raises(ValueError, match="4096 bytes of metadata a frame, not 5000"):
-            next(worker)
-    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
-        for frame, out in worker:
-            out[:] = frame
+        with pytest.raises(ValueError, match="4096 bytes of metadata travel with a frame, not 5000"):
+            out.meta = bytes(5000)
+        out[:] = frame
+        assert next(worker, None) is None
     feeder.join()
     assert len(end.join()) == 1
+
+
+def test_metadata_that_does_not_fit_is_the_models_failure(background):
+    feeder, end = background(lambda: feed("cam.in", 4)), background(lambda: drain("cam.out"))
+
+    def model(frame, out):
+        out.meta = bytes(5000 if frame.seq == 2 else 50)
+        out[:] = frame
+
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        assert worker.run(model) == fl.Tally(processed=3, failed=1)
+    feeder.join()
+    assert len(end.join()) == 4
+
+
+def test_a_model_may_end_its_frame_by_itself(background):
+    feeder = background(lambda: feed("cam.in", 4))
+    end = background(lambda: [f.unprocessed for f in fl.Source("cam.out", timeout=30)])
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+
+        def model(frame):
+            return worker.forward(frame) if frame.seq == 1 else frame
+
+        assert worker.run(model, on_error="raise") == fl.Tally(processed=3)
+    feeder.join()
+    assert end.join() == [False, True, False, False]
 
 
 @pytest.mark.parametrize("on_error", ["forward", "give-back"])
@@ -143,6 +167,54 @@ def test_waiting_ends_with_a_time_out_and_lets_other_threads_run(background):
     with worker:
         assert list(worker) == []
     assert drain("cam.out") == []
+
+
+@pytest.fixture
+def no_room(background):
+    """Two rings whose output is full and read by nobody, until `drain` is called."""
+    feeder = background(lambda: feed("cam.in", 8))
+    reader = fl.Source("cam.out", group="drain", timeout=30)
+
+    def fill():
+        with fl.Worker("cam.in", "cam.out", slots=3, timeout=30) as worker:
+            for frame, out in worker:
+                out[:] = frame
+                if frame.seq == 1:
+                    worker.stop()
+
+    first = background(fill)
+    stalled = next(reader)
+    first.join()
+    yield lambda: [stalled.seq, *(frame.seq for frame in reader)]
+    reader.close()
+    feeder.join()
+
+
+def test_a_time_out_for_want_of_room_is_no_failure_of_the_frame(no_room, background):
+    with fl.Worker("cam.in", "cam.out", timeout=0.2) as worker:
+        with pytest.raises(TimeoutError, match="no free slot"):
+            for frame, out in worker:
+                out[:] = frame
+        with pytest.raises(TimeoutError, match="no free slot"):
+            next(worker)
+        end = background(no_room)
+        worker.timeout = 30
+        for frame, out in worker:
+            assert not frame.redelivered
+            out[:] = frame
+    assert end.join() == list(range(8))
+
+
+def test_stop_ends_the_waiting_for_room(no_room, background):
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        waiting = background(lambda: [out.fill(0) for _, out in worker])
+        time.sleep(0.3)
+        worker.stop()
+        waiting.join(5)
+    end = background(no_room)
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        worker.run(lambda frame: frame, on_error="raise")
+    assert end.join() == list(range(8))
 
 
 def test_ctrl_c_interrupts_the_waiting():

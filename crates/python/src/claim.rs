@@ -16,6 +16,7 @@ pub(crate) struct Claim {
     seq: u64,
     redelivered: bool,
     meta: Py<PyBytes>,
+    meta_capacity: usize,
     alive: AtomicBool,
     /// The process that made the claim; its forks don't have it.
     process: u32,
@@ -28,10 +29,11 @@ impl Claim {
         record: Record,
         redelivered: bool,
         meta: &[u8],
+        meta_capacity: usize,
     ) -> PyResult<Py<Self>> {
         let meta = PyBytes::new(py, meta).unbind();
         let (seq, alive, process) = (seq.number(), AtomicBool::new(true), process::id());
-        Py::new(py, Self { record, seq, redelivered, meta, alive, process })
+        Py::new(py, Self { record, seq, redelivered, meta, meta_capacity, alive, process })
     }
 
     /// Marks the claim as ended.
@@ -122,5 +124,11 @@ impl Claim {
     #[getter]
     fn meta(&self, py: Python<'_>) -> Py<PyBytes> {
         self.meta.clone_ref(py)
+    }
+
+    /// How many bytes of metadata can travel with what becomes of the frame.
+    #[getter]
+    fn meta_capacity(&self) -> usize {
+        self.meta_capacity
     }
 }

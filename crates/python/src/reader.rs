@@ -67,7 +67,7 @@ impl Reader {
         let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
         let array = place.views.lend(kind, place.consumer.ring(), grant.slot(), &shape, false)?;
         let redelivered = grant.is_redelivered();
-        let claim = Claim::new(py, grant.seq(), record, redelivered, grant.meta())?;
+        let claim = Claim::new(py, grant.seq(), record, redelivered, grant.meta(), 0)?;
         place.held = Some((grant, claim.clone_ref(py)));
         Ok(Some((claim, array)))
     }

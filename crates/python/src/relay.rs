@@ -78,20 +78,24 @@ impl Relay {
         let record = *job.record();
         let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
         let array = place.input.lend(kind, place.rings.input(), job.slot(), &shape, false)?;
-        let claim = Claim::new(py, job.seq(), record, job.is_redelivered(), job.meta())?;
+        let (redelivered, room) = (job.is_redelivered(), place.rings.output().meta_capacity());
+        let claim = Claim::new(py, job.seq(), record, redelivered, job.meta(), room)?;
         place.held = Some((job, claim.clone_ref(py)));
         Ok(Some((claim, array)))
     }
 
-    /// Room for the output of the frame in hand, as a `kind`, an array of the same shape.
+    /// Room for the output of the frame in hand, as a `kind`, an array of the same shape; None when
+    /// there is none and `stop` was called.
     #[pyo3(signature = (kind, timeout=None))]
     fn acquire<'py>(
         &self,
         kind: &Bound<'py, PyType>,
         timeout: Option<f64>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = kind.py();
-        self.reserve(py, seconds(timeout)?)?;
+        if !self.reserve(py, seconds(timeout)?)? {
+            return Ok(None);
+        }
         let mut place = self.place(py);
         let Place { output, grant: Some(grant), held: Some((job, _)), rings, .. } =
             place.as_mut().ok_or_else(nothing_in_hand)?
@@ -100,7 +104,7 @@ impl Relay {
         };
         let record = job.record();
         let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
-        output.lend(kind, rings.output(), grant.slot(), &shape, true)
+        output.lend(kind, rings.output(), grant.slot(), &shape, true).map(Some)
     }
 
     /// Publishes the output, and then releases the frame. `meta` travels with the output; without
@@ -127,10 +131,13 @@ impl Relay {
         place.rings.publish(job, grant, record).map(|_| ()).map_err(raise)
     }
 
-    /// Publishes the frame in hand as it is.
+    /// Publishes the frame in hand as it is. Where it has no room and `stop` was called, it is given
+    /// to another worker.
     #[pyo3(signature = (timeout=None))]
     fn forward(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
-        self.reserve(py, seconds(timeout)?)?;
+        if !self.reserve(py, seconds(timeout)?)? {
+            return self.give_back(py);
+        }
         let mut place = self.place(py);
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let (job, grant) = place.let_go()?;
@@ -156,7 +163,7 @@ impl Relay {
         self.end_without_output(py, |rings, job| rings.fail(job))
     }
 
-    /// Ends the waiting: `claim` returns None from now on. May be called from a signal handler.
+    /// Ends the waiting: `claim` returns None from now on, and `acquire` unless there is room. May be called from a signal handler.
     fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
     }
@@ -204,8 +211,9 @@ impl Relay {
         })
     }
 
-    /// Takes an output slot for the frame in hand, unless it has one.
-    fn reserve(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<()> {
+    /// Takes an output slot for the frame in hand, unless it has one. False when there is none and
+    /// `stop` was called.
+    fn reserve(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<bool> {
         let nothing = || RingError::BadConfig("no frame is in hand".to_owned());
         let step = |patience| {
             let mut place = self.detached_place();
@@ -214,7 +222,8 @@ impl Relay {
                 let (job, _) = place.held.as_ref().ok_or_else(nothing)?;
                 place.grant = place.rings.acquire(job, patience)?;
             }
-            Ok(place.grant.is_some().then_some(()))
+            let stopped = self.stopped.load(Ordering::Acquire);
+            Ok((place.grant.is_some() || stopped).then_some(place.grant.is_some()))
         };
         wait_for(py, "free slot", timeout, step)
     }

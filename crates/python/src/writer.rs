@@ -88,7 +88,7 @@ impl Writer {
         let shape = shape_of(Some(&self.geometry), self.geometry.payload_bytes());
         let array = place.views.lend(kind, place.source.ring(), grant.slot(), &shape, true)?;
         let record = Record::of_picture(self.geometry, 0);
-        let claim = Claim::new(py, grant.seq(), record, false, &[])?;
+        let claim = Claim::new(py, grant.seq(), record, false, &[], META_CAPACITY)?;
         place.held = Some((grant, claim.clone_ref(py)));
         Ok((claim, array))
     }

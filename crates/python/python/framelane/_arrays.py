@@ -18,8 +18,8 @@ from ._native import Claim, FramelaneError
 # Methods that read or write the elements without asking `__array_ufunc__`.
 _ELEMENT_METHODS = (
     "argmax argmin argpartition argsort astype byteswap choose clip compress copy diagonal dot "
-    "dump dumps fill flatten item itemset nonzero partition put ravel repeat reshape resize "
-    "round searchsorted sort squeeze swapaxes take tobytes tofile tolist trace transpose view"
+    "dump dumps fill flatten getfield item itemset nonzero partition put ravel repeat reshape resize "
+    "round searchsorted setfield sort squeeze swapaxes take tobytes tofile tolist trace transpose view"
 ).split()
 
 
@@ -27,12 +27,13 @@ class ClaimedArray(np.ndarray):
     """An array on shared memory, valid until its claim ends."""
 
     _claim: Claim | None
+    #: Whether the memory is the slot's, and not that of a copy.
     _borrowed: bool
 
     def __array_finalize__(self, parent: Any) -> None:
         self._claim = getattr(parent, "_claim", None)
-        # A copy has memory of its own, which stays.
-        self._borrowed = not self.flags.owndata and self._claim is not None
+        # A copy has memory of its own, which stays, and so have the parts of a copy.
+        self._borrowed = getattr(parent, "_borrowed", False) and not self.flags.owndata
 
     def _check(self) -> None:
         if self._borrowed:
@@ -48,7 +49,7 @@ class ClaimedArray(np.ndarray):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._check()
-        np.ndarray.__setitem__(self, key, value)
+        np.ndarray.__setitem__(self, key, _plain(value))
 
     def __iter__(self) -> Any:
         return iter(self._plain())
@@ -57,6 +58,8 @@ class ClaimedArray(np.ndarray):
         outputs = kwargs.get("out")
         if outputs:
             kwargs["out"] = tuple(_plain(output) for output in outputs)
+        if "where" in kwargs:
+            kwargs["where"] = _plain(kwargs["where"])
         result = getattr(ufunc, method)(*(_plain(value) for value in inputs), **kwargs)
         if outputs:
             return outputs[0] if len(outputs) == 1 else outputs
@@ -72,6 +75,20 @@ class ClaimedArray(np.ndarray):
     @property
     def __array_interface__(self) -> dict[str, Any]:
         return self._plain().__array_interface__
+
+    @property
+    def flat(self) -> Any:
+        return self._plain().flat
+
+    @property
+    def data(self) -> Any:
+        return self._plain().data
+
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None) -> Any:
+        return self.copy()
 
     def __dlpack__(self, *args: Any, **kwargs: Any) -> Any:
         return self._plain().__dlpack__(*args, **kwargs)
@@ -203,7 +220,8 @@ class Output(ClaimedArray):
 
     @meta.setter
     def meta(self, meta: bytes | None) -> None:
-        self._meta = as_meta(meta)
+        assert self._claim is not None
+        self._meta = as_meta(meta, self._claim)
 
 
 def claimed(array: _Array, claim: Claim) -> _Array:
@@ -213,12 +231,17 @@ def claimed(array: _Array, claim: Claim) -> _Array:
     return array
 
 
-def as_meta(meta: Any) -> bytes | None:
-    """Metadata as bytes. Refuses everything that only looks like bytes."""
+def as_meta(meta: Any, claim: Claim) -> bytes | None:
+    """Metadata as bytes. Refuses what only looks like bytes, and what is more than can travel."""
     if not isinstance(meta, (bytes, bytearray, memoryview, type(None))):
         kind = type(meta).__name__
         raise TypeError(f"metadata is bytes, not {kind}: encode it, as with json.dumps(..).encode()")
-    return None if meta is None else bytes(meta)
+    if meta is None:
+        return None
+    carried, most = bytes(meta), claim.meta_capacity
+    if len(carried) > most:
+        raise ValueError(f"{most} bytes of metadata travel with a frame, not {len(carried)}")
+    return carried
 
 
 def store(values: Any, room: np.ndarray, who: str) -> None:
@@ -226,7 +249,7 @@ def store(values: Any, room: np.ndarray, who: str) -> None:
 
     :param who: the start of an error's sentence, as "the model returned".
     """
-    pixels = np.asarray(values)
+    pixels = np.asarray(_plain(values))
     if pixels.dtype != room.dtype:
         raise TypeError(
             f"{who} {pixels.dtype}: pixels are {room.dtype}, from 0 to 255 (convert with "

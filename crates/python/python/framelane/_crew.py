@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,9 @@ _PAUSE = 0.5
 
 # Workers that may be killed before any of them has done a frame.
 _FALSE_STARTS = 5
+
+# Status of a worker that ended before the stream did, without having failed.
+_LEFT = 143
 
 # As much of a traceback as fits into a pipe that nobody reads yet.
 _REPORT = 3000
@@ -67,7 +71,8 @@ class Crew:
                 continue
             if self._raises and member.report():
                 raise ModelFailed(member.report())
-            if not any(self.tally().counts()) and (status > 0 or self.restarts >= _FALSE_STARTS):
+            failed = status > 0 and status != _LEFT
+            if not any(self.tally().counts()) and (failed or self.restarts >= _FALSE_STARTS):
                 raise StageFailed("a worker", status, _advice(status))
             log.warning("a worker died with %d: another one takes over", status)
             self.restarts += 1
@@ -100,8 +105,10 @@ class _Member:
 
     def start(self) -> None:
         arguments = (*self._job, self.counts, self._reporter)
-        self.process = self._context.Process(target=_work, args=arguments, daemon=True)
-        self.process.start()
+        # Not as a daemon: a model may have processes of its own, as torch's DataLoader does.
+        process = self._context.Process(target=_work, args=arguments)
+        process.start()
+        self.process = process
 
     def report(self) -> str:
         """The first traceback of the model here."""
@@ -144,15 +151,28 @@ def _work(
     reporter: Any,
 ) -> None:
     """What a worker process does."""
-    worker = Worker(*rings, slots=slots)
-    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    worker, left = Worker(*rings, slots=slots), False
+
+    def stop(*_: Any) -> None:
+        nonlocal left
+        left = True
+        worker.stop()
+
+    signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(parent)
-    with worker:
-        worker._run(model, on_error, _SharedTally(counts, reporter))
+    try:
+        with worker:
+            worker._run(model, on_error, _SharedTally(counts, reporter))
+    except SystemExit:
+        left = True
+    if left:
+        sys.exit(_LEFT)
 
 
 def _advice(status: int) -> list[str]:
+    if status == _LEFT:
+        return ["each time it was asked to stop, or the model called sys.exit, before a frame was done"]
     if status < 0:
         return [f"killed by {signal.Signals(-status).name} each time, before a frame was done"]
     return [

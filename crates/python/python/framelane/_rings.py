@@ -196,7 +196,7 @@ class Sink:
         """
         with self._room(seq, pts) as room:
             store(pixels, room.take_pixels(), "the sink was given")
-            room.meta = as_meta(meta)
+            room.meta = as_meta(meta, room.claim)
 
     @contextlib.contextmanager
     def _room(self, seq: int | None, pts: float | None) -> Iterator[_Room]:
@@ -229,7 +229,10 @@ class Sink:
             )
         if pts is not None and round(pts * 1e9) != frame.pts_ns:
             raise ValueError(f"frame {frame.seq} is shown at {frame.pts} s: its output is, too")
-        room = _Room(frame._claim, relay.acquire(Output, self.timeout))
+        pixels = relay.acquire(Output, self.timeout)
+        if pixels is None:
+            raise FramelaneError(f"asked to stop while the output of frame {frame.seq} had no room")
+        room = _Room(frame._claim, pixels)
         yield room
         if source._frame is not frame:
             raise FramelaneError(f"frame {frame.seq} was released before its output was published")

@@ -74,6 +74,8 @@ def run(
     if workers < 1:
         raise ValueError(f"{workers} workers process nothing: use at least 1")
     check_model(model, on_error)
+    if start_method not in ("fork", "spawn"):
+        raise ValueError(f"start_method is {start_method!r}, not fork or spawn")
     _refuse_same(source, target)
     _remove_rings_of_the_dead()
     name = f"run-{os.getpid()}-{next(_NUMBERS)}"
@@ -131,12 +133,13 @@ def _sigterm_as_exit() -> Iterator[None]:
 
 
 def _clean_up(stages: list[Stage], crew: Crew, name: str) -> None:
-    # The puller first, so that what is in the rings still comes out.
-    for stage in reversed(stages):
-        stage.terminate()
-        stage.wait()
-    crew.stop()
-    _remove([f"{name}.{part}" for part in ("in", "out", "audio")])
+    # Each step is taken also when one before it fails, or when Ctrl-C comes again.
+    with contextlib.ExitStack() as steps:
+        steps.callback(_remove, [f"{name}.{part}" for part in ("in", "out", "audio")])
+        steps.callback(crew.stop)
+        # The puller first, so that what is in the rings still comes out.
+        for stage in stages:
+            steps.callback(stage.stop)
 
 
 def _remove_rings_of_the_dead() -> None:

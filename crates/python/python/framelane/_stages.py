@@ -79,12 +79,9 @@ class Stage:
             raise StageFailed(self.name, status, self._lines)
         return status == 0
 
-    def terminate(self) -> None:
-        """Asks the stage to finish."""
+    def stop(self) -> None:
+        """Asks the stage to finish, and waits for it; kills it when it takes too long."""
         self._process.terminate()
-
-    def wait(self) -> None:
-        """Waits until the stage has finished; kills it when it takes too long."""
         try:
             self._process.wait(GRACE)
         except subprocess.TimeoutExpired:

@@ -23,7 +23,7 @@ class Worker:
 
     As an iterator it gives ``(frame, out)``. The output is published when the next frame is asked
     for, and only then the input is released, so a worker that dies loses nothing: another one
-    gets the frame. Leaving the loop in any other way gives the frame in hand back.
+    gets the frame. After a ``break``, the end of the ``with`` block gives the frame in hand back.
 
     :param timeout: seconds to wait for a frame, or for room for one, before ``TimeoutError``;
         None waits for ever.
@@ -55,7 +55,8 @@ class Worker:
         traceback: TracebackType | None,
     ) -> None:
         # A frame that the model can't take counts as one that kills: it must not go round for ever.
-        if self._frame is not None and isinstance(error, Exception):
+        # One that has no room for its output was never given to the model.
+        if self._frame is not None and self._out is not None and isinstance(error, Exception):
             self.fail(self._frame)
         self.close()
 
@@ -63,12 +64,18 @@ class Worker:
         return self
 
     def __next__(self) -> tuple[Frame, Output]:
-        if self._frame is not None:
+        if self._out is not None:
             self._publish()
-        self._frame = claim(self._relay, self._from_ring, self.timeout)
+        # After a time-out, the frame that had no room is still in hand.
+        if self._frame is None:
+            self._frame = claim(self._relay, self._from_ring, self.timeout)
         if self._frame is None:
             raise StopIteration
-        self._out = claimed(self._relay.acquire(Output, self.timeout), self._frame._claim)
+        room = self._relay.acquire(Output, self.timeout)
+        if room is None:
+            self.give_back(self._frame)
+            raise StopIteration
+        self._out = claimed(room, self._frame._claim)
         return self._frame, self._out
 
     def run(self, model: Callable[..., Any], *, on_error: str = "forward") -> Tally:
@@ -104,21 +111,22 @@ class Worker:
             return False
         frame, out = granted
         try:
-            if writes:
-                model(frame, out)
-            else:
-                result = model(frame)
-                if result is None:
-                    self.skip(frame)
-                    tally.note_none()
-                    return True
+            result = model(frame, out) if writes else model(frame)
+            if self._frame is not frame:
+                return True  # The model has ended it by itself, as with `forward`.
+            if not writes and result is None:
+                self.skip(frame)
+                tally.note_none()
+                return True
+            if not writes:
                 store(result, out, "the model returned")
             tally.note_output()
         except Exception as error:
             tally.note_failure(frame.seq, error)
             if on_error == "raise":
                 raise
-            self.forward(frame) if on_error == "forward" else self.fail(frame)
+            if self._frame is frame:
+                self.forward(frame) if on_error == "forward" else self.fail(frame)
         return True
 
     def skip(self, frame: Frame) -> None:
@@ -157,7 +165,8 @@ class Worker:
         check_in_hand(frame, self._frame, "worker")
 
     def _publish(self) -> None:
-        meta = self._out.meta if self._out is not None else None
+        assert self._out is not None
+        meta = self._out.meta
         self._end(lambda: self._relay.publish(meta))
 
     def _end(self, how: Callable[[], None]) -> None:
