@@ -1,10 +1,18 @@
 //! Rule: a stage that is asked to stop finishes the frame in hand, releases everything and exits
 //! with 0. What the killed leave behind, `framelane gc` removes.
 
+use std::fs::{self, File};
+use std::process::Command;
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
+use e2e::binaries::binary;
 use e2e::chain::{RING_IN, RING_OUT};
-use e2e::{Chain, Namespace, RingStat, Running, clips, wait_until};
+use e2e::tools::run_ffmpeg;
+use e2e::{Chain, Namespace, Process, RingStat, Running, clips, wait_until};
 use nix::sys::signal::Signal;
+
+use crate::flaky_camera::FlakyCamera;
 
 /// A chain in the middle of a file that is read in real time: it flows for a long while.
 fn flowing(namespace: &Namespace) -> Result<(Chain, Running)> {
@@ -98,5 +106,27 @@ fn gc_removes_what_the_killed_left() -> Result<()> {
     let finished = gc.run()?;
     ensure!(finished.code == Some(0), "{}", finished.stderr);
     ensure!(namespace.leftovers().is_empty(), "left behind: {:?}", namespace.leftovers());
+    Ok(())
+}
+
+#[test]
+fn a_stage_whose_terminal_is_gone_goes_on() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let clip = namespace.path("clip.ts");
+    run_ffmpeg(&["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=0.4", &clip])?;
+    let camera = FlakyCamera::start(&fs::read(&clip)?, Duration::ZERO)?;
+    let mut command = Command::new(binary("puller")?);
+    command
+        .args(["--input", &camera.url(), "--ring", RING_IN])
+        .env("FRAMELANE_NAMESPACE", namespace.name())
+        .stderr(File::options().write(true).open("/dev/full")?);
+    let mut puller = Process::start(&mut command, "puller")?;
+    // It says something about each that is lost.
+    wait_until("connection after connection", || {
+        camera.connections() >= 4 || puller.try_exit().is_some()
+    })?;
+    ensure!(puller.try_exit().is_none(), "it is gone");
+    puller.signal(Signal::SIGTERM)?;
+    ensure!(puller.wait_exit()?.success(), "it did not end well");
     Ok(())
 }

@@ -194,3 +194,26 @@ fn silence_where_there_is_no_sound() -> Result<()> {
     }
     Ok(())
 }
+
+/// What one second pipe holds is not enough for the sound before the first picture.
+#[test]
+fn pictures_may_come_long_after_the_sound() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (late, out) = (namespace.path("late.mkv"), namespace.path("out.mkv"));
+    let video = ["-itsoffset", "8", "-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=1"];
+    let audio = ["-f", "lavfi", "-i", "sine=r=48000:d=9", "-ac", "2", "-c:a", "pcm_s16le", &late];
+    run_ffmpeg(&[video.as_slice(), &audio].concat())?;
+    send(&namespace, &late, &out, &[])?;
+    let pictures = frame_hashes(&out, "gray")?.len();
+    ensure!(pictures == 25, "{pictures} pictures");
+    Ok(())
+}
+
+#[test]
+fn sound_in_packets_that_are_too_large_is_left_out() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (loud, out) = (namespace.path("loud.mov"), namespace.path("out.mkv"));
+    clip(&loud, &tone("aevalsrc=0:c=16c:d=4:s=48000", &["pcm_s24le", "-ac", "16"]))?;
+    send(&namespace, &loud, &out, &[])?;
+    same_pictures(&loud, &out).map(drop)
+}

@@ -2,12 +2,18 @@
 //! them when they do; it never steps back in time.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::chain::RING_OUT;
 use e2e::{Chain, FrameHash, Namespace, RingStat, Stage, clips, frame_hashes, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const FRAMES: u32 = 200;
 
@@ -94,4 +100,62 @@ fn the_last_frame_or_a_slate_is_shown_again_and_again() -> Result<()> {
         ensure!(kinds == [Kind::Processed, Kind::Repeated, Kind::Processed], "{remedy}: {kinds:?}");
     }
     Ok(())
+}
+
+/// A server that takes whatever comes.
+struct Sink {
+    port: u16,
+    /// How many bytes came through each connection.
+    received: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Sink {
+    fn start() -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let port = listener.local_addr()?.port();
+        let received = Arc::<Mutex<Vec<usize>>>::default();
+        let counts = Arc::clone(&received);
+        thread::spawn(move || {
+            let lock = || counts.lock().expect("nobody panics with it");
+            for mut stream in listener.incoming().flatten() {
+                lock().push(0);
+                let mut buffer = [0; 4096];
+                while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+                    *lock().last_mut().expect("this connection") += bytes;
+                }
+            }
+        });
+        Ok(Self { port, received })
+    }
+
+    fn connections(&self) -> Vec<usize> {
+        self.received.lock().expect("nobody panics with it").clone()
+    }
+}
+
+/// The workers are gone, and then the server is for a moment.
+#[test]
+fn an_encoder_that_dies_while_stand_ins_are_sent_is_started_again() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let clip = namespace.path("clip.mkv");
+    clips::constant_rate(&clip, 1000)?;
+    let sink = Sink::start()?;
+    let chain = Chain::new(&namespace, &clip, &format!("tcp://127.0.0.1:{}", sink.port))
+        .puller_args(&["--realtime"])
+        .pusher_args(&["--preset", "ultrafast", "--starve-after", "300ms"]);
+    let mut running = chain.start(1)?;
+    wait_until("the first pictures", || {
+        sink.connections().first().is_some_and(|&bytes| bytes > 0)
+    })?;
+    running.workers[0].kill()?;
+    wait_for_log(&mut running.pusher, "something else is sent")?;
+    let pid = running.pusher.pid();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    let encoder = children.split_whitespace().next().context("no encoder")?.parse()?;
+    kill(Pid::from_raw(encoder), Signal::SIGKILL)?;
+    wait_until("stand-ins through another connection", || {
+        sink.connections().get(1).is_some_and(|&bytes| bytes > 10_000)
+    })?;
+    running.puller.stop()?;
+    running.pusher.stop()
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use e2e::framehash::audio_hashes;
 use e2e::tools::run_ffmpeg;
 use e2e::{Chain, Namespace, clips, frame_hashes, wait_until};
 
@@ -63,5 +64,30 @@ fn a_rate_is_made_constant_on_request() -> Result<()> {
     let times = times_us(&out)?;
     ensure!(times.len() > 20, "{times:?}");
     ensure!(times.windows(2).all(|pair| pair[1] - pair[0] == 50_000), "{times:?}");
+    Ok(())
+}
+
+/// Packets of sound come before the pictures that go with them, since they need no decoder. So they
+/// are the first to see that the clock has jumped, and must not go ahead by as much.
+#[test]
+fn sound_stays_with_the_pictures_over_a_jump() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (clip, out) = (namespace.path("clip.ts"), namespace.path("out.nut"));
+    let mut bytes = Vec::new();
+    for offset in ["0", "1000"] {
+        let video = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=4"];
+        let audio = ["-f", "lavfi", "-i", "sine=duration=4", "-c:a", "aac", "-bf", "3"];
+        // A packet of sound is sent as soon as it is there.
+        let muxer = ["-pes_payload_size", "0", "-output_ts_offset", offset, &clip];
+        run_ffmpeg(&[video.as_slice(), &audio, &muxer].concat())?;
+        bytes.extend(fs::read(&clip)?);
+    }
+    let camera = FlakyCamera::start(&bytes, Duration::from_secs(8))?;
+    let mut running = raw_chain(&namespace, &camera.url(), &out).start(1)?;
+    wait_until("the second connection", || camera.connections() >= 2)?;
+    running.stop()?;
+    let sound: Vec<i64> = audio_hashes(&out)?.iter().map(|packet| packet.pts_us).collect();
+    let (pictures, sound) = (span_ms(&times_us(&out)?, 2_000)?, span_ms(&sound, 1_000)?);
+    ensure!((pictures - sound).abs() < 1_500, "{pictures} ms of pictures, {sound} ms of sound");
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! What the puller asks of whatever decodes for it. An input is opened first, which may tell what is
 //! in it, and then started, with options that heed that.
 
-use std::io::PipeReader;
 use std::time::Duration;
 
 use framelane_frame::{Colour, FrameRate, Geometry};
@@ -9,7 +8,7 @@ use framelane_media::Secrets;
 use framelane_media::ffmpeg::{DecodeOptions, MediaInfo};
 use framelane_stage::Shutdown;
 
-use crate::audio::Inlet;
+use crate::audio_queue::Inlet;
 use crate::trouble::Trouble;
 
 /// What every session has in common.
@@ -25,19 +24,13 @@ pub(crate) trait Input {
     /// What is in it, where that is known before the first frame.
     fn info(&self) -> Option<&MediaInfo>;
 
-    /// Decodes it up to its first frame, with its audio if there is a place for that. `None` when a
-    /// file ends without a frame.
+    /// Decodes it up to its first frame, and from then on passes on its audio if there is a place for
+    /// that. `None` when a file ends without a frame.
     fn start(
         self: Box<Self>,
         options: DecodeOptions,
         audio: Option<Inlet>,
-    ) -> Result<Option<Started>, Trouble>;
-}
-
-/// A decoder at its first frame, and the pipe with the audio where it comes through one.
-pub(crate) struct Started {
-    pub(crate) decoder: Box<dyn Decoder>,
-    pub(crate) audio: Option<PipeReader>,
+    ) -> Result<Option<Box<dyn Decoder>>, Trouble>;
 }
 
 /// A session's decoder, from its first frame on.

@@ -9,8 +9,8 @@ use framelane_media::ffmpeg::libav::{self, DecodedPicture, Event, LibavError};
 use framelane_media::ffmpeg::{DecodeOptions, MediaInfo, audio_codec_is_supported};
 use framelane_stage::Shutdown;
 
-use crate::audio::Inlet;
-use crate::decoder::{Context, Decoder, Input, Started};
+use crate::audio_queue::Inlet;
+use crate::decoder::{Context, Decoder, Input};
 use crate::trouble::Trouble;
 
 /// An open input.
@@ -39,7 +39,7 @@ impl Input for LibraryInput {
         self: Box<Self>,
         options: DecodeOptions,
         mut audio: Option<Inlet>,
-    ) -> Result<Option<Started>, Trouble> {
+    ) -> Result<Option<Box<dyn Decoder>>, Trouble> {
         let Self { mut input, shutdown } = *self;
         input.start(&options, audio.is_some())?;
         // Sound belongs to a session, which there is none without a picture.
@@ -66,7 +66,7 @@ impl Input for LibraryInput {
             input,
             options,
         };
-        Ok(Some(Started { decoder: Box::new(decoder), audio: None }))
+        Ok(Some(Box::new(decoder)))
     }
 }
 

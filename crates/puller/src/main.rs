@@ -5,6 +5,7 @@
 
 mod args;
 mod audio;
+mod audio_queue;
 mod backend;
 mod decoder;
 #[cfg(feature = "libav")]

@@ -1,7 +1,6 @@
 //! The decoder that needs nothing but a program: a running ffmpeg, and the reading end of its pipes.
 
 use std::io;
-use std::io::PipeReader;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +13,9 @@ use framelane_media::ffmpeg::{
 };
 use framelane_media::nut::{Class, Limits, Reader};
 
-use crate::audio::Inlet;
-use crate::decoder::{Context, Decoder, Input, Started};
+use crate::audio;
+use crate::audio_queue::Inlet;
+use crate::decoder::{Context, Decoder, Input};
 use crate::trouble::Trouble;
 
 /// The largest frame that any ring could hold: 16384 x 16384 in rgb24.
@@ -64,10 +64,10 @@ impl Input for ProcessInput {
         self: Box<Self>,
         options: DecodeOptions,
         audio: Option<Inlet>,
-    ) -> Result<Option<Started>, Trouble> {
+    ) -> Result<Option<Box<dyn Decoder>>, Trouble> {
         let live = options.live;
-        match ProcessDecoder::start(&self.ffmpeg, options, audio.is_some(), &self.context) {
-            Ok((decoder, audio)) => Ok(Some(Started { decoder: Box::new(decoder), audio })),
+        match ProcessDecoder::start(&self.ffmpeg, options, audio, &self.context) {
+            Ok(decoder) => Ok(Some(Box::new(decoder))),
             // A file may be a video without a single frame: then nothing is written at all.
             Err(Trouble::Decoder(failure))
                 if failure.status().is_some_and(|status| status.success()) && !live =>
@@ -94,17 +94,20 @@ struct ProcessDecoder {
 }
 
 impl ProcessDecoder {
-    /// Starts ffmpeg and waits for its first frame. The second value is the pipe with the audio, if
-    /// `options` ask for one.
+    /// Starts ffmpeg and waits for its first frame.
     fn start(
         ffmpeg: &Ffmpeg,
         mut options: DecodeOptions,
-        audio: bool,
+        audio: Option<Inlet>,
         context: &Context,
-    ) -> Result<(Self, Option<PipeReader>), Trouble> {
+    ) -> Result<Self, Trouble> {
         let Context { secrets, stall_timeout, shutdown } = context.clone();
+        // The frames of a file that is read at its own pace may be far apart.
+        let paced = options.realtime && !options.live;
+        let stall_timeout = if paced { Duration::MAX } else { stall_timeout };
         let system = |action| move |source: io::Error| Trouble::System { action, source };
-        let pipe = audio.then(OutputPipe::new).transpose().map_err(system("making a pipe"))?;
+        let pipe =
+            audio.is_some().then(OutputPipe::new).transpose().map_err(system("making a pipe"))?;
         options.audio_fd = pipe.as_ref().map(OutputPipe::child_fd);
         let lines = Arc::new(Mutex::new(InputLines::default()));
         let for_hook = Arc::clone(&lines);
@@ -119,7 +122,10 @@ impl ProcessDecoder {
             command = command.output_pipe(pipe);
         }
         let mut child = command.spawn().map_err(Trouble::Start)?;
-        let audio_pipe = child.take_pipe();
+        if let Some((inlet, pipe)) = audio.zip(child.take_pipe()) {
+            // Before the first frame: a file may have much audio before it.
+            audio::read_from(pipe, inlet, shutdown.clone())?;
+        }
         let stdout = child.take_stdout().expect("stdout was asked for");
         let stdout = PatientPipe::new(stdout, stall_timeout, move || shutdown.requested())
             .map_err(system("preparing ffmpeg's pipe"))?;
@@ -128,20 +134,17 @@ impl ProcessDecoder {
             .map_err(|error| Trouble::of_read(error, stall_timeout))
             .and_then(|reader| video_of(&reader).map(|video| (reader, video)));
         match opened {
-            Ok((reader, (stream, piped))) => {
-                let decoder = Self {
-                    child,
-                    reader,
-                    stream,
-                    geometry: piped.with_format(options.format),
-                    piped,
-                    options,
-                    conversion: None,
-                    lines,
-                    stall_timeout,
-                };
-                Ok((decoder, audio_pipe))
-            }
+            Ok((reader, (stream, piped))) => Ok(Self {
+                child,
+                reader,
+                stream,
+                geometry: piped.with_format(options.format),
+                piped,
+                options,
+                conversion: None,
+                lines,
+                stall_timeout,
+            }),
             Err(trouble) => Err(explain(&mut child, trouble)),
         }
     }

@@ -14,8 +14,9 @@ use framelane_stage::{Backoff, Failure, Shutdown, audio_ring};
 
 use crate::args::Arguments;
 use crate::audio::Audio;
+use crate::audio_queue::Place;
 use crate::backend::Backend;
-use crate::decoder::{Context, Decoder, Started};
+use crate::decoder::{Context, Decoder};
 use crate::slots::{open_source, wait_for_slot, warn_of_another_source};
 use crate::trouble::Trouble;
 use crate::wish::AudioWish;
@@ -52,6 +53,8 @@ struct Puller {
     audio: Audio,
     timeline: Timeline,
     backoff: Backoff,
+    /// How many inputs failed in a row that won't be any better next time.
+    hopeless: usize,
     started: Instant,
 }
 
@@ -62,8 +65,9 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
     args.inputs.iter().for_each(|input| secrets.add_url(input));
     let backend = Backend::new(&args)?;
     let context = Context { secrets, stall_timeout: args.stall_timeout, shutdown };
+    let audio = Audio::new(audio_ring(&args.ring)?, args.policy(), context.shutdown.clone());
     let live = args.inputs.iter().any(|input| args.is_live(input));
-    let mut puller = Puller {
+    let puller = Puller {
         backend,
         context,
         turn: 0,
@@ -73,9 +77,10 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
         subsampled: true,
         interlaced: false,
         source: None,
-        audio: Audio::new(audio_ring(&args.ring)?, args.policy()),
+        audio,
         timeline: Timeline::new(live),
         backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+        hopeless: 0,
         started: Instant::now(),
         args,
     };
@@ -91,7 +96,7 @@ impl Puller {
         self.context.secrets.redact(self.input()).into_owned()
     }
 
-    fn pull(&mut self) -> Result<(), Failure> {
+    fn pull(mut self) -> Result<(), Failure> {
         let result = loop {
             if self.context.shutdown.requested() {
                 break Ok(false);
@@ -111,11 +116,7 @@ impl Puller {
     }
 
     /// Ends the stream, or leaves it to the next puller.
-    fn close(&mut self, result: Result<bool, Failure>) -> Result<(), Failure> {
-        let audio = std::mem::replace(
-            &mut self.audio,
-            Audio::new(self.args.ring.clone(), self.args.policy()),
-        );
+    fn close(mut self, result: Result<bool, Failure>) -> Result<(), Failure> {
         // A file that fails half-way has ended there; a live input may come back.
         let ended = match &result {
             Ok(finished) => *finished,
@@ -124,7 +125,7 @@ impl Puller {
         match (ended, self.source.take()) {
             (true, Some(source)) => {
                 source.end();
-                audio.end();
+                self.audio.end();
                 // The last one out takes the ring's name along. Workers that wait for the ring to
                 // appear get the time to see it, however short the stream was.
                 self.context.shutdown.sleep(APPEARANCE.saturating_sub(self.started.elapsed()));
@@ -132,7 +133,7 @@ impl Puller {
             }
             (_, source) => {
                 drop(source);
-                audio.leave();
+                self.audio.leave();
             }
         }
         result.map(|_| ())
@@ -145,11 +146,13 @@ impl Puller {
             return Ok(());
         }
         let shown = self.shown_input();
-        let live = self.args.is_live(self.input());
+        let hopeless = trouble.is_final() || !self.args.is_live(self.input());
+        self.hopeless = if hopeless { self.hopeless + 1 } else { 0 };
+        let no_hope = self.hopeless >= self.args.inputs.len();
         let wait = self.backoff.next_delay();
         let failures = self.backoff.tries();
         let tired = self.args.max_retries > 0 && failures >= self.args.max_retries;
-        if !live || tired || trouble.is_final() {
+        if tired || no_hope || !trouble.is_of_the_input() {
             return Err(trouble.into_failure(&shown));
         }
         tracing::warn!(input = shown, %trouble, failures, ?wait, "the input failed: trying again");
@@ -167,19 +170,15 @@ impl Puller {
         }
         let options = self.decode_options();
         let live = options.live;
-        let number = self.session + 1;
-        let inlet = self.wish.is_asked_for().then(|| self.audio.inlet(number));
-        let Some(Started { mut decoder, audio }) = input.start(options, inlet)? else {
+        self.session += 1;
+        let inlet = self.wish.is_asked_for().then(|| self.audio.inlet(self.session));
+        let Some(mut decoder) = input.start(options, inlet)? else {
             return self.publish_nothing(known.as_ref());
         };
         let decoder = decoder.as_mut();
         if self.must_start_anew(decoder) || (live && self.wish.seen(decoder.sees_audio())) {
             decoder.stop();
             return Ok(Ending::Again);
-        }
-        self.session = number;
-        if let Some(pipe) = audio {
-            self.audio.read_from(pipe, number, &self.context.shutdown);
         }
         self.attach(decoder)?;
         let result = self.pump(decoder, live);
@@ -283,6 +282,7 @@ impl Puller {
         };
         let audio = if self.wish.is_asked_for() { self.audio.track()? } else { None };
         let descriptor = Descriptor { source: self.shown_input(), live, video: Some(video), audio };
+        let first = self.source.is_none();
         match &mut self.source {
             Some(source) => {
                 source.start_epoch();
@@ -294,7 +294,7 @@ impl Puller {
             }
         }
         let Some(source) = &self.source else { return Err(Trouble::Stopped) };
-        if let Some((pts_ns, received_ns)) = source.last_frame().filter(|_| self.session == 1) {
+        if let Some((pts_ns, received_ns)) = source.last_frame().filter(|_| first) {
             self.timeline = Timeline::after(live, pts_ns, received_ns);
             warn_of_another_source(source.ring(), &descriptor)?;
         }
@@ -322,8 +322,10 @@ impl Puller {
         while let Some(source_ns) = decoder.next_frame()? {
             let received_ns = monotonic_ns();
             let placed = self.timeline.place(source_ns, received_ns);
-            self.audio.place(self.session, self.timeline.offset_ns());
+            let offset_ns = i64::try_from(self.timeline.offset_ns()).unwrap_or(0);
+            self.audio.place(self.session, Place { live, source_ns, offset_ns });
             self.backoff.reset();
+            self.hopeless = 0;
             let Some(source) = &mut self.source else { return Err(Trouble::Stopped) };
             let Some(mut grant) = wait_for_slot(source, &self.context.shutdown)? else {
                 decoder.skip_frame()?;

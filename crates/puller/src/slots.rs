@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use framelane_ring::{
-    Descriptor, Policy, Ring, RingConfig, RingError, ShmError, Source, WriteGrant,
+    Descriptor, Policy, Ring, RingConfig, RingError, SegmentName, ShmError, Source, WriteGrant,
 };
 use framelane_stage::Shutdown;
 
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// Metadata that may travel with a frame, in bytes.
 const META_CAPACITY: usize = 4096;
 
-/// Becomes the source of the ring. The ring of an earlier stream has to lose its last users first.
+/// Becomes the source of the ring for frames.
 pub(crate) fn open_source(
     args: &Arguments,
     payload: usize,
@@ -29,11 +29,21 @@ pub(crate) fn open_source(
         meta_capacity: META_CAPACITY,
         policy: args.policy(),
     };
+    attach(&args.ring, &config, shutdown)
+}
+
+/// Becomes the source of a ring. The ring of an earlier stream has to lose its last users first.
+pub(crate) fn attach(
+    ring: &SegmentName,
+    config: &RingConfig,
+    shutdown: &Shutdown,
+) -> Result<Source, Trouble> {
     loop {
-        match Source::attach(&args.ring, &config) {
-            Err(RingError::Ended(_) | RingError::Shm(ShmError::NotFound(_)))
-                if !shutdown.requested() =>
-            {
+        match Source::attach(ring, config) {
+            Err(RingError::Ended(_) | RingError::Shm(ShmError::NotFound(_))) => {
+                if shutdown.requested() {
+                    return Err(Trouble::Stopped);
+                }
                 shutdown.sleep(PATIENCE);
             }
             other => return Ok(other?),

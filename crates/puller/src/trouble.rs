@@ -75,7 +75,19 @@ impl Trouble {
         }
     }
 
-    /// Whether trying again can't help, however long one waits.
+    /// Whether another input may do better.
+    pub(crate) fn is_of_the_input(&self) -> bool {
+        match self {
+            Self::Decoder(_) | Self::Stalled(_) | Self::Unusable(_) => true,
+            #[cfg(feature = "libav")]
+            Self::Ended => true,
+            #[cfg(feature = "libav")]
+            Self::Options(_) => false,
+            Self::Ring(_) | Self::Start(_) | Self::System { .. } | Self::Stopped => false,
+        }
+    }
+
+    /// Whether trying the same input again can't help, however long one waits.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Decoder(failure) => {

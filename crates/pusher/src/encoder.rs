@@ -1,12 +1,12 @@
 //! One running ffmpeg that encodes, and the writing end of its pipe.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use framelane_conversion::{Conversion, ConversionError};
 use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::ffmpeg::{
-    AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, Ffmpeg,
+    AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, Ffmpeg, OutputKind,
 };
 use framelane_media::nut::{AudioStream, TimeBase, VideoParameters, WriteError, Writer};
 use framelane_media::{PatientPipe, Secrets};
@@ -22,8 +22,8 @@ const USUAL_RATE: u32 = 25;
 /// a frozen server by itself.
 const STALL: Duration = Duration::from_secs(8);
 
-/// How long ffmpeg may take to flush and end once its input has ended, on a live output and when
-/// asked to stop. A file is waited for.
+/// How long ffmpeg may take to flush and end once its input has ended, when asked to stop. A live
+/// output gets as long as it may be hung, and a file is waited for.
 const ENDING_TAKES: Duration = Duration::from_millis(1500);
 
 /// What can go wrong with an encoder.
@@ -65,6 +65,15 @@ pub(crate) struct StreamFormat {
     pub(crate) sound: SoundFormat,
 }
 
+impl StreamFormat {
+    /// The usual time from one frame to the next.
+    pub(crate) fn frame_interval(&self) -> Duration {
+        let usual = FrameRate::new(USUAL_RATE, 1).expect("a rate that can be");
+        let rate = self.frame_rate.unwrap_or(usual);
+        Duration::from_secs_f64(1.0 / rate.per_second().max(1.0))
+    }
+}
+
 /// What is to be heard in a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SoundFormat {
@@ -101,6 +110,8 @@ pub(crate) struct Encoder {
     conversion: Option<Conversion>,
     format: StreamFormat,
     audio_time_base: Option<TimeBase>,
+    /// Whether somebody watches what it writes.
+    live: bool,
 }
 
 impl Encoder {
@@ -149,6 +160,7 @@ impl Encoder {
                 conversion,
                 format,
                 audio_time_base: time_base,
+                live: OutputKind::of(&options.output).is_live(),
             }),
             Err(error) => Err(explain(&mut child, error)),
         }
@@ -157,13 +169,6 @@ impl Encoder {
     /// What the stream was made with.
     pub(crate) fn format(&self) -> &StreamFormat {
         &self.format
-    }
-
-    /// The usual time from one frame to the next.
-    pub(crate) fn frame_interval(&self) -> Duration {
-        let usual = FrameRate::new(USUAL_RATE, 1).expect("a rate that can be");
-        let rate = self.format.frame_rate.unwrap_or(usual);
-        Duration::from_secs_f64(1.0 / rate.per_second().max(1.0))
     }
 
     /// Whether ffmpeg is still there. It may end without anything having been written to it.
@@ -191,14 +196,15 @@ impl Encoder {
         writer.write_audio(ticks, bytes).map_err(|error| explain(&mut self.child, error))
     }
 
-    /// Ends the stream, and waits until ffmpeg has written everything: for as long as that takes,
-    /// unless `hurry` says not to.
+    /// Ends the stream, and waits until ffmpeg has written everything: for a file as long as that
+    /// takes, unless `hurry` says not to.
     pub(crate) fn finish(&mut self, hurry: impl Fn() -> bool) -> Result<(), EncoderError> {
         // Dropping the writer closes the pipe, which is how ffmpeg learns that it was all.
         self.writer = None;
+        let start = Instant::now();
         let mut hurried = false;
         while !hurried {
-            hurried = hurry();
+            hurried = hurry() || (self.live && start.elapsed() >= STALL);
             match self.child.wait_timeout(ENDING_TAKES) {
                 Ok(Some(status)) if status.success() => return Ok(()),
                 Ok(None) => {}
@@ -206,6 +212,7 @@ impl Encoder {
             }
         }
         // What ffmpeg could not send in time is lost, as it would be without a stop.
+        tracing::warn!("ffmpeg did not send the end of the stream in time");
         let _ = self.child.kill();
         Ok(())
     }

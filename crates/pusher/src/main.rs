@@ -6,6 +6,7 @@
 mod args;
 mod audio;
 mod encoder;
+mod output;
 mod pusher;
 mod silence;
 mod sound;

@@ -1,7 +1,6 @@
 //! The pusher itself: frames in order, one encoder at a time, and the encoder started anew when it
 //! or its server fails. The ring, the timeline and this process outlive both.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -15,6 +14,7 @@ use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring};
 use crate::args::Arguments;
 use crate::audio::AudioError;
 use crate::encoder::{Encoder, EncoderError, StreamFormat};
+use crate::output::{is_same, part};
 use crate::sound::Sound;
 use crate::starve::{OnStarve, Starvation};
 
@@ -38,8 +38,12 @@ struct Pusher {
     timeline: Timeline,
     backoff: Backoff,
     starvation: Starvation,
+    /// The usual time from one frame of the last stream to the next.
+    interval: Duration,
     /// Not before this moment is the encoder started again.
     retry_at: Option<Instant>,
+    /// How many streams there were.
+    streams: u32,
 }
 
 /// A stream that is being sent.
@@ -77,17 +81,13 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
         timeline: Timeline::new(false),
         backoff: Backoff::default(),
         starvation: Starvation::new(remedy, args.starve_after),
+        interval: Duration::ZERO,
         retry_at: None,
+        streams: 0,
         shutdown,
         args,
     };
     pusher.push()
-}
-
-/// Whether the output would overwrite the source.
-fn is_same(source: &str, args: &Arguments) -> bool {
-    let path = fs::canonicalize(&args.output);
-    path.is_ok_and(|path| path.is_file() && fs::canonicalize(source).is_ok_and(|it| it == path))
 }
 
 fn choose_encoder(ffmpeg: &Ffmpeg) -> Result<String, Failure> {
@@ -156,11 +156,7 @@ impl Pusher {
         match self.send(frame.record(), frame.bytes(), placed.pts_ns) {
             Ok(true) => {
                 self.starvation.note_sent(frame.record(), Some(frame.seq()));
-                frame.done()?;
-                if self.stream.as_ref().is_some_and(|stream| stream.since.elapsed() > GOOD_RUN) {
-                    self.backoff.reset();
-                }
-                Ok(())
+                Ok(frame.done()?)
             }
             Ok(false) => self.put_off(frame, placed.pts_ns),
             Err(AudioError::Ring(error)) => Err(error.into()),
@@ -175,8 +171,10 @@ impl Pusher {
 
     /// Sends something else when processed frames don't come.
     fn stand_in(&mut self) -> Result<(), Failure> {
-        let Some(stream) = &self.stream else { return Ok(()) };
-        let picture = self.starvation.next(self.frames.ring(), stream.encoder.frame_interval())?;
+        if self.stream.is_none() && !self.may_start() {
+            return Ok(());
+        }
+        let picture = self.starvation.next(self.frames.ring(), self.interval)?;
         let Some(picture) = picture else { return Ok(()) };
         let record = picture.record;
         let placed = self.timeline.place(record.pts_ns, record.received_ns);
@@ -218,23 +216,36 @@ impl Pusher {
             self.stream = None;
             finished.map_err(AudioError::Encoder)?;
         }
-        if self.retry_at.is_some_and(|moment| Instant::now() < moment) {
+        if !self.may_start() {
             return Ok(());
         }
         self.start_stream(format, pts_ns)
     }
 
+    /// Whether an encoder may be started by now.
+    fn may_start(&self) -> bool {
+        self.retry_at.is_none_or(|moment| Instant::now() >= moment)
+    }
+
     /// Starts an encoder, for a stream that begins at `pts_ns`.
     fn start_stream(&mut self, format: StreamFormat, pts_ns: i64) -> Result<(), AudioError> {
-        if self.frames.ring().descriptor()?.is_some_and(|from| is_same(&from.source, &self.args)) {
+        if self
+            .frames
+            .ring()
+            .descriptor()?
+            .is_some_and(|from| is_same(&from.source, &self.args.output))
+        {
             return Err(AudioError::Encoder(EncoderError::IsSource));
         }
+        self.streams += 1;
+        self.interval = format.frame_interval();
         let options = self.encode_options(&format);
         // A stream may start before 0, but a pipe of NUT can't.
         let shift_ns = if pts_ns < 0 { pts_ns.saturating_neg() } else { 0 };
         let encoder = Encoder::start(&self.ffmpeg, &options, format, &self.secrets, &self.shutdown)
             .map_err(AudioError::Encoder)?;
-        tracing::info!(output = self.shown_output(), frames = %encoder.format().geometry, "pushing");
+        let output = self.secrets.redact(&options.output);
+        tracing::info!(%output, frames = %encoder.format().geometry, "pushing");
         self.sound.begin(&encoder.format().sound, pts_ns, shift_ns);
         self.stream = Some(Stream { encoder, shift_ns, since: Instant::now() });
         Ok(())
@@ -261,7 +272,8 @@ impl Pusher {
 
     fn encode_options(&self, format: &StreamFormat) -> EncodeOptions {
         let args = &self.args;
-        let mut options = EncodeOptions::new(&args.output, format.geometry, format.colour);
+        let output = part(&args.output, self.streams);
+        let mut options = EncodeOptions::new(&output, format.geometry, format.colour);
         options.codec.clone_from(&args.codec);
         options.preset.clone_from(&args.preset);
         options.latency = args.latency.unwrap_or(options.latency);
@@ -289,7 +301,9 @@ impl Pusher {
 
     /// Decides whether to go on after the encoder has failed.
     fn after(&mut self, error: EncoderError) -> Result<(), Failure> {
-        self.stream = None;
+        if self.stream.take().is_some_and(|stream| stream.since.elapsed() > GOOD_RUN) {
+            self.backoff.reset();
+        }
         let kind = match &error {
             EncoderError::Ended(failure) => Some(failure.kind()),
             _ => None,

@@ -67,7 +67,9 @@ impl LogOptions {
             .with_max_level(LevelFilter::from(self.log_level))
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal())
-            .with_target(false);
+            .with_target(false)
+            // A terminal may be closed: then lines are lost, and nothing else.
+            .log_internal_errors(false);
         // Fails only when logging was started before.
         let _ = match self.log_format {
             LogFormat::Text => builder.try_init(),

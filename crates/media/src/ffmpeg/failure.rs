@@ -104,10 +104,11 @@ const PHRASES: &[(&str, FailureKind)] = &[
 ];
 
 impl FailureKind {
-    /// Reads the kind from the lines of stderr.
+    /// Reads the kind from the lines of stderr. What ffmpeg only tells, as a title, is not looked at:
+    /// a source can write there what it likes.
     pub fn classify<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Self {
-        let lines: Vec<String> =
-            lines.into_iter().map(|line| line.text.to_ascii_lowercase()).collect();
+        let complaints = lines.into_iter().filter(|line| line.level >= Level::Warning);
+        let lines: Vec<String> = complaints.map(|line| line.text.to_ascii_lowercase()).collect();
         for (phrase, kind) in PHRASES.iter().copied() {
             if let Some(line) = lines.iter().find(|line| line.contains(phrase)) {
                 let video = line.contains("stream map '0:v") || line.contains("stream map '");
@@ -246,11 +247,19 @@ mod tests {
             "[error] rtmp://127.0.0.1:1/live: Connection refused",
         ];
         assert_eq!(kind(&refused), FailureKind::Refused);
-        let busy =
-            ["[rtmp @ 0x5] [error] Server error: Already publishing", "Operation not permitted"];
+        let busy = [
+            "[rtmp @ 0x5] [error] Server error: Already publishing",
+            "[error] Operation not permitted",
+        ];
         assert_eq!(kind(&busy), FailureKind::Busy);
         assert_eq!(kind(&["[error] rtmp://h/a: Input/output error"]), FailureKind::Refusal);
         assert_eq!(kind(&[]), FailureKind::Unknown);
+    }
+
+    #[test]
+    fn a_title_is_no_failure() {
+        let lines = ["[info]     title           : 403 Forbidden", "[error] x: Input/output error"];
+        assert_eq!(kind(&lines), FailureKind::Refusal);
     }
 
     #[test]
