@@ -92,6 +92,18 @@ impl Ring {
         })
     }
 
+    /// Takes over what another ring says of itself. The caller holds the tables lock of this one. What
+    /// can't be read is being changed, or its writer died: then this ring says what it said before.
+    pub(crate) fn copy_descriptor_of(&self, other: &Self) -> Result<(), RingError> {
+        if let Ok(Some(encoded)) = other.read_descriptor()
+            && encoded.len() <= CAPACITY
+            && self.read_descriptor().ok().flatten().as_ref() != Some(&encoded)
+        {
+            self.write_descriptor(&encoded);
+        }
+        Ok(())
+    }
+
     /// A number that changes with the descriptor; 0 when there is none yet.
     pub(crate) fn descriptor_version(&self) -> u64 {
         self.descriptor_area().version.load(Ordering::Acquire)

@@ -7,7 +7,7 @@
 //!
 //! | who removes a ring | when |
 //! |---|---|
-//! | the last one out, and who waits for the next stream | it is over, and its readers have seen it |
+//! | the last one out, and who waits for the next stream | it is over, its readers have seen it, and its workers have handed it on |
 //! | who makes the next stream's ring | it is over |
 //! | `framelane gc` | nobody is attached |
 
@@ -41,6 +41,20 @@ impl Ring {
         }
     }
 
+    /// Notes that a group has handed the end on, or never will.
+    pub(crate) fn settle_end(&self, group: u8) {
+        let owing = &self.header().owing_groups;
+        if owing.load(Ordering::Acquire) & 1 << group != 0 {
+            owing.fetch_and(!(1 << group), Ordering::SeqCst);
+        }
+        failpoint("end.settled");
+    }
+
+    /// Whether some group has yet to hand the end on: this ring alone knows of it then.
+    fn owes_end(&self) -> bool {
+        self.header().owing_groups.load(Ordering::SeqCst) & 0xff != 0
+    }
+
     /// Whether every slot is free, but for what waits for groups that have left.
     pub(crate) fn is_drained(&self) -> bool {
         let active = self.header().active_groups.load(Ordering::Acquire);
@@ -69,10 +83,11 @@ impl Ring {
 
     /// Takes the name from a ring that is over for the one who leaves it: it has ended, every slot
     /// is free, nobody is attached, and whoever was to see the end has had a chance to. On a block
-    /// ring that is so once there is a group; a stream without a frame may end before.
+    /// ring that is so once there is a group; a stream without a frame may end before. A group that
+    /// passes frames on has seen it when it has handed it on.
     pub(crate) fn unlink_if_over(&self, tool: &LockFile) -> Result<bool, RingError> {
-        let seen = self.policy() == Policy::DropOldest || self.has_groups();
-        self.unlink_if(tool, || seen && self.is_over())
+        let seen = || self.policy() == Policy::DropOldest || self.has_groups();
+        self.unlink_if(tool, || seen() && !self.owes_end() && self.is_over())
     }
 
     /// Removes a ring that is over for its readers.

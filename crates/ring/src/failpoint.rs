@@ -42,6 +42,7 @@ pub const FAILPOINTS: &[&str] = &[
     "requeue.edge",
     "cursor.stored",
     "end.stored",
+    "end.settled",
     "end.unlinked",
 ];
 

@@ -139,6 +139,10 @@ impl Ring {
             self.with_tables(tool, || {
                 let old = match self.feed_state() {
                     FeedState::Known(old) if old.is_same(&feed) => return Ok(old.lineage),
+                    // Stored since it was looked for: another stream's frames come too late.
+                    _ if self.end().is_some() => {
+                        return Err(RingError::Ended(self.name().to_owned()));
+                    }
                     FeedState::Known(old) => Some(old.lineage),
                     // Under the lock nobody is changing it: its writer died half-way.
                     FeedState::Changing => {

@@ -113,7 +113,10 @@ impl Ring {
                     Some(holder) => {
                         Err(RingError::GroupTaken { ring: ring_name, group: group_name, holder })
                     }
-                    None => ring.remove_group(seat.id(), group),
+                    None => {
+                        ring.settle_end(group);
+                        ring.remove_group(seat.id(), group)
+                    }
                 }
             })
         })
@@ -178,6 +181,14 @@ impl Ring {
             Membership::Relaying if existing.is_none() => self.set_limit(group, 0),
             Membership::Relaying => {}
             Membership::Shared | Membership::Ordered => self.set_limit(group, NO_LIMIT),
+        }
+        match membership {
+            Membership::Relaying => {
+                self.header().owing_groups.fetch_or(1 << group, Ordering::SeqCst);
+            }
+            // The bit was somebody else's before.
+            _ if existing.is_none() => self.settle_end(group),
+            Membership::Shared | Membership::Ordered => {}
         }
         // The entry comes before the group is active: who dies in between is reaped by its entry,
         // and the group with it.
@@ -262,11 +273,12 @@ impl Ring {
         let entry = self.group(group);
         // A reader that left a live ring may have passed over frames that others still hold: its
         // successor must not take them, or the stream would step back.
-        let passed = if self.name_words(group) == *name {
-            Seq::from_raw(entry.cursor.load(Ordering::Acquire)).unwrap_or(Seq::FIRST)
-        } else {
-            Seq::FIRST
-        };
+        // It may have had one bit after the other.
+        let passed = (0..GROUPS)
+            .filter(|&bit| !self.is_group_used(bit) && self.name_words(bit) == *name)
+            .filter_map(|bit| Seq::from_raw(self.group(bit).cursor.load(Ordering::Acquire)))
+            .max()
+            .unwrap_or(Seq::FIRST);
         for (cell, word) in entry.name.iter().zip(name) {
             cell.store(*word, Ordering::Relaxed);
         }

@@ -16,7 +16,7 @@ use crate::{RingConfig, RingError};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"FRMLANE\0");
 
 /// Grows with every incompatible change of the layout or of the protocol.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Kinds of counters that each participant keeps for each group.
 pub(crate) const COUNTERS: usize = 10;
@@ -72,8 +72,10 @@ shared_struct! {
         140 => tables_holder: AtomicU32,
         /// A manual-reset flag: finish what you hold, and stop.
         144 => drain: AtomicU64,
+        /// One bit for each group that passes frames on and has yet to hand on the end.
+        152 => owing_groups: AtomicU64,
         /// Must be 0.
-        152 => reserved_152: [AtomicU64; 5],
+        160 => reserved_160: [AtomicU64; 4],
         /// Odd while the feed is being changed.
         192 => feed_version: AtomicU64,
         /// The lineage of frames whose lineage in the feed is 0.

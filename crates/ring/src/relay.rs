@@ -13,7 +13,7 @@ use framelane_shm::{SegmentName, ShmError};
 
 use crate::consumer::{Consumer, Found};
 use crate::feed::Feed;
-use crate::grant::{ReadGrant, WriteGrant};
+use crate::grant::WriteGrant;
 use crate::groups::{GroupName, Membership};
 use crate::job::Job;
 use crate::producer::Producer;
@@ -22,6 +22,9 @@ use crate::ring::Ring;
 use crate::seat::LOOK_INTERVAL;
 use crate::window::Window;
 use crate::{RingConfig, RingError, Seq};
+
+/// How long to wait for who holds the tables lock of the output ring, with a frame in hand.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a worker takes part.
 #[derive(Clone, Debug)]
@@ -90,9 +93,12 @@ impl Relay {
         to: &SegmentName,
         options: &RelayOptions,
     ) -> Result<Option<Self>, RingError> {
-        let others_came = from.find_group(&options.group.to_words()).is_some();
-        let is_late = |from: &Ring| others_came && from.end().is_some() && from.is_drained();
+        let others = from.find_group(&options.group.to_words());
+        let is_late = |from: &Ring| others.is_some() && from.end().is_some() && from.is_drained();
         if is_late(&from) && matches!(Ring::open(to), Err(RingError::Shm(ShmError::NotFound(_)))) {
+            // Nobody is left to hand the end on to.
+            others.into_iter().for_each(|group| from.settle_end(group));
+            from.remove_if_over()?;
             return Ok(None);
         }
         let input = Consumer::join_as(from, &options.group, Membership::Relaying)?;
@@ -175,13 +181,17 @@ impl Relay {
             self.copy_end()?;
             let Window { limit, groups } = self.window_upstream();
             let found = self.input.take(limit)?;
+            let is_beyond = matches!(found, Found::Beyond);
             match found {
                 Found::Frame(grant) => {
+                    // Whatever fails from here on, the frame goes to another worker.
+                    let job = Job { input: Some(grant), groups };
                     // What is said of a frame is there before its output is.
-                    self.copy_descriptor()?;
-                    match self.unless_done(grant)? {
-                        Some(grant) => return Ok(Work::Frame(Job { input: Some(grant), groups })),
-                        None => continue,
+                    if self.copy_descriptor()? {
+                        match self.unless_done(job)? {
+                            Some(job) => return Ok(Work::Frame(job)),
+                            None => continue,
+                        }
                     }
                 }
                 Found::Ended => {
@@ -197,7 +207,7 @@ impl Relay {
             if left.is_zero() {
                 return Ok(Work::TimedOut);
             }
-            if matches!(found, Found::Beyond) {
+            if is_beyond {
                 self.wait_for_window(left, limit);
             } else {
                 self.input.wait_for_frame(left, limit);
@@ -205,21 +215,20 @@ impl Relay {
         }
     }
 
-    /// Says of the output what the input says of itself, whenever that changes.
-    fn copy_descriptor(&mut self) -> Result<(), RingError> {
+    /// Says of the output what the input says of itself, whenever that changes. `false` when that
+    /// has to wait for somebody who holds the tables lock.
+    fn copy_descriptor(&mut self) -> Result<bool, RingError> {
         let (from, to) = (self.input.ring(), self.output.ring());
         let version = from.descriptor_version();
         if version == self.described {
-            return Ok(());
+            return Ok(true);
         }
-        self.described = version;
-        // One that can't be read is being changed, or its writer died: that is no reason to stop.
-        if let Ok(Some(descriptor)) = from.descriptor()
-            && to.descriptor().ok().flatten().as_ref() != Some(&descriptor)
-        {
-            to.set_descriptor(&descriptor)?;
+        // Read under the lock: a worker that was slow to write would undo what others have copied.
+        let copied = self.with_output_tables(LOCK_PATIENCE, || to.copy_descriptor_of(from))?;
+        if copied {
+            self.described = version;
         }
-        Ok(())
+        Ok(copied)
     }
 
     /// Claims the oldest frame that may be processed. Those that no worker survives are passed on as
@@ -340,13 +349,13 @@ impl Relay {
 
     /// Releases a frame whose output exists already: its last worker died between publishing the
     /// one and releasing the other.
-    fn unless_done(&self, grant: ReadGrant) -> Result<Option<ReadGrant>, RingError> {
-        let local = self.feed.localise(grant.seq());
-        if grant.is_redelivered() && self.output.ring().has_seen(local) {
-            grant.release()?;
+    fn unless_done(&self, mut job: Job) -> Result<Option<Job>, RingError> {
+        let local = self.feed.localise(job.seq());
+        if job.is_redelivered() && self.output.ring().has_seen(local) {
+            job.take().release()?;
             return Ok(None);
         }
-        Ok(Some(grant))
+        Ok(Some(job))
     }
 
     fn wait_for_window(&self, timeout: Duration, limit: u64) {
@@ -363,19 +372,39 @@ impl Relay {
     /// Hands the end on, unless the output ring takes its frames from somewhere else by now.
     /// `false` when that has to wait for somebody who holds the tables lock.
     fn copy_end(&self) -> Result<bool, RingError> {
+        let (input, output) = (self.input.ring(), self.output.ring());
+        let Some(end) = input.end() else { return Ok(true) };
+        if output.end().is_none() {
+            // Under the lock nobody gives the ring another feed between the look and the end.
+            let copied = self.with_output_tables(Duration::ZERO, || {
+                output.store_end(self.feed.localise(end));
+                Ok(())
+            });
+            if !copied? {
+                return Ok(false);
+            }
+        }
+        input.settle_end(self.input.group());
+        Ok(true)
+    }
+
+    /// Changes what the output ring says for all of its frames, unless they come from somewhere else
+    /// by now. `false` when that has to wait for somebody who holds the tables lock.
+    fn with_output_tables(
+        &self,
+        patience: Duration,
+        change: impl FnOnce() -> Result<(), RingError>,
+    ) -> Result<bool, RingError> {
         let output = self.output.ring();
-        let end = self.input.ring().end().filter(|_| output.end().is_none());
-        let Some(end) = end else { return Ok(true) };
-        // Under the lock nobody gives the ring another feed between the look and the end.
-        let copied = output.with_tool(|tool| {
-            output.with_tables_within(tool, Duration::ZERO, || {
+        let changed = output.with_tool(|tool| {
+            output.with_tables_within(tool, patience, || {
                 if output.feed().is_some_and(|feed| feed == self.feed) {
-                    output.store_end(self.feed.localise(end));
+                    return change();
                 }
                 Ok(())
             })
         });
-        match copied {
+        match changed {
             Err(RingError::Shm(ShmError::LockHeld { .. })) => Ok(false),
             other => other.map(|()| true),
         }

@@ -2,7 +2,7 @@
 //! gets every frame once, in order, and the end of the stream arrives.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use framelane_ring::{
     Claim, Consumer, Descriptor, Forwarded, OrderedConsumer, Policy, Record, Relay, RelayOptions,
@@ -22,7 +22,8 @@ fn options(slots: u32) -> RelayOptions {
 }
 
 fn attach(from: &SegmentName, to: &SegmentName, slots: u32) -> Relay {
-    let from = Ring::wait(from, || true).expect("healthy").expect("there");
+    let start = Instant::now();
+    let from = Ring::wait(from, || start.elapsed() < LONG).expect("healthy").expect("there");
     let relay = Relay::attach(from, to, &options(slots)).expect("attached");
     relay.expect("in time")
 }
@@ -170,6 +171,34 @@ fn a_worker_that_comes_after_the_end_finishes_what_is_left() {
         read_to_the_end(&mut reader)
     });
     assert_eq!(seen, [0, 1, 2]);
+}
+
+/// The last one out of the input ring leaves it behind for the next worker, who alone can still
+/// tell the readers of the output that the stream has ended.
+#[test]
+fn the_end_outlives_an_only_worker_that_leaves_before_it_hands_it_on() {
+    for policy in [Policy::Block, Policy::DropOldest] {
+        let namespace = Namespace::new();
+        let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+        let mut source = Source::attach(&from, &config(policy, 4)).expect("made");
+        let mut only = attach(&from, &to, 4);
+        let mut reader = reader(&to);
+        assert!(publish(&mut source, LONG));
+        let Ok(Work::Frame(job)) = only.claim(LONG) else { panic!("a frame is there") };
+        source.end();
+        drop(source);
+        assert!(matches!(only.forward(job, LONG), Ok(Forwarded::Done(_))));
+        drop(only);
+        let seen = thread::scope(|scope| {
+            scope.spawn(|| work(&mut attach(&from, &to, 4), 1));
+            read_to_the_end(&mut reader)
+        });
+        assert_eq!(seen, [0], "{policy:?}");
+        drop(reader);
+        for name in [from, to] {
+            assert!(Ring::open(&name).is_err(), "{policy:?}: {} was left behind", name.ring());
+        }
+    }
 }
 
 #[test]
