@@ -213,14 +213,16 @@ impl Upstream {
         }
     }
 
-    /// Opens the feed, unless it is open; closes it when its name is gone or leads elsewhere.
+    /// Opens the feed, unless it is open; closes it when its name is gone or leads elsewhere, and
+    /// nobody is left who could still pass its frames on: without a name, nobody comes anew.
     fn follow(&mut self, ring: &Ring, feed: &Feed) -> Result<(), RingError> {
         if let Some((open, upstream, _)) = &self.feed
             && open.is_same(feed)
         {
             // One that lost its name because it was over still says what is true.
             let over = upstream.end().is_some() && upstream.is_drained();
-            if over || upstream.segment().is_linked()? {
+            let in_use = || upstream.with_tool(|tool| upstream.is_in_use(tool));
+            if over || upstream.segment().is_linked()? || in_use()? {
                 return Ok(());
             }
         }

@@ -5,6 +5,8 @@
 //! upstream. Whoever dies in between leaves the frame to another worker, who first looks whether
 //! the output is there already.
 
+mod handover;
+
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,9 +24,6 @@ use crate::ring::Ring;
 use crate::seat::LOOK_INTERVAL;
 use crate::window::Window;
 use crate::{RingConfig, RingError, Seq};
-
-/// How long to wait for who holds the tables lock of the output ring, with a frame in hand.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a worker takes part.
 #[derive(Clone, Debug)]
@@ -215,22 +214,6 @@ impl Relay {
         }
     }
 
-    /// Says of the output what the input says of itself, whenever that changes. `false` when that
-    /// has to wait for somebody who holds the tables lock.
-    fn copy_descriptor(&mut self) -> Result<bool, RingError> {
-        let (from, to) = (self.input.ring(), self.output.ring());
-        let version = from.descriptor_version();
-        if version == self.described {
-            return Ok(true);
-        }
-        // Read under the lock: a worker that was slow to write would undo what others have copied.
-        let copied = self.with_output_tables(LOCK_PATIENCE, || to.copy_descriptor_of(from))?;
-        if copied {
-            self.described = version;
-        }
-        Ok(copied)
-    }
-
     /// Claims the oldest frame that may be processed. Those that no worker survives are passed on as
     /// they are; one that finds no room in time is given back.
     ///
@@ -367,46 +350,5 @@ impl Relay {
             timeout.min(LOOK_INTERVAL),
             ready,
         );
-    }
-
-    /// Hands the end on, unless the output ring takes its frames from somewhere else by now.
-    /// `false` when that has to wait for somebody who holds the tables lock.
-    fn copy_end(&self) -> Result<bool, RingError> {
-        let (input, output) = (self.input.ring(), self.output.ring());
-        let Some(end) = input.end() else { return Ok(true) };
-        if output.end().is_none() {
-            // Under the lock nobody gives the ring another feed between the look and the end.
-            let copied = self.with_output_tables(Duration::ZERO, || {
-                output.store_end(self.feed.localise(end));
-                Ok(())
-            });
-            if !copied? {
-                return Ok(false);
-            }
-        }
-        input.settle_end(self.input.group());
-        Ok(true)
-    }
-
-    /// Changes what the output ring says for all of its frames, unless they come from somewhere else
-    /// by now. `false` when that has to wait for somebody who holds the tables lock.
-    fn with_output_tables(
-        &self,
-        patience: Duration,
-        change: impl FnOnce() -> Result<(), RingError>,
-    ) -> Result<bool, RingError> {
-        let output = self.output.ring();
-        let changed = output.with_tool(|tool| {
-            output.with_tables_within(tool, patience, || {
-                if output.feed().is_some_and(|feed| feed == self.feed) {
-                    return change();
-                }
-                Ok(())
-            })
-        });
-        match changed {
-            Err(RingError::Shm(ShmError::LockHeld { .. })) => Ok(false),
-            other => other.map(|()| true),
-        }
     }
 }

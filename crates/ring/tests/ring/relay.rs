@@ -247,6 +247,32 @@ fn a_new_feed_starts_a_new_lineage_that_comes_after_the_old_one() {
     assert_eq!(seen, [Seq::new(0, 0), Seq::new(0, 1), Seq::new(1, 0), Seq::new(1, 1)]);
 }
 
+/// The names of rings may be removed under those who use them, as systemd's logind does when their
+/// user logs out.
+#[test]
+fn frames_in_hand_are_waited_for_when_the_name_of_their_ring_is_gone() {
+    let namespace = Namespace::new();
+    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    let mut source = source(&from, 4);
+    let mut relays = [attach(&from, &to, 4), attach(&from, &to, 4)];
+    let mut reader = reader(&to);
+    let [first, second] = relays.each_mut().map(|relay| {
+        assert!(publish(&mut source, LONG));
+        let Ok(Work::Frame(job)) = relay.claim(LONG) else { panic!("a frame is there") };
+        job
+    });
+    assert!(matches!(reader.next(Duration::ZERO), Ok(Turn::TimedOut)));
+    std::fs::remove_file(from.path()).expect("it has a name");
+    assert!(matches!(relays[1].forward(second, LONG), Ok(Forwarded::Done(_))));
+    assert!(matches!(reader.next(Duration::from_millis(100)), Ok(Turn::TimedOut)));
+    assert!(matches!(relays[0].forward(first, LONG), Ok(Forwarded::Done(_))));
+    source.end();
+    thread::scope(|scope| {
+        scope.spawn(|| work(&mut relays[0], 1));
+        assert_eq!(read_to_the_end(&mut reader), [0, 1]);
+    });
+}
+
 #[test]
 fn a_consumer_on_its_own_can_read_next_to_the_workers() {
     let namespace = Namespace::new();
