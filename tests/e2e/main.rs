@@ -13,6 +13,7 @@ mod c_worker;
 mod chaos;
 #[cfg(test)]
 mod colour;
+mod command_line;
 #[cfg(test)]
 mod core_dump;
 mod crash;

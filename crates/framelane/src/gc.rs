@@ -21,11 +21,7 @@ pub(crate) fn run(rings: &[String]) -> Result<(), Failure> {
         rings.iter().map(|ring| SegmentName::new(ring)).collect::<Result<_, _>>()?
     };
     for name in &names {
-        if remove(name)? {
-            println!("removed {}", name.ring());
-        } else {
-            println!("kept {}: it is in use", name.ring());
-        }
+        println!("{}", remove(name)?);
     }
     for file in private.iter().filter(|file| is_old(file)) {
         fs::remove_file(file).map_err(anyhow::Error::from)?;
@@ -34,18 +30,20 @@ pub(crate) fn run(rings: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes a ring unless somebody is attached to it.
-fn remove(name: &SegmentName) -> Result<bool, Failure> {
+/// Removes a ring unless somebody is attached to it. Tells what became of it.
+fn remove(name: &SegmentName) -> Result<String, Failure> {
+    let ring = name.ring();
     match Ring::open(name) {
-        Ok(ring) => Ok(ring.remove_if_unused()?),
+        Ok(open) if open.remove_if_unused()? => Ok(format!("removed {ring}")),
+        Ok(_) => Ok(format!("kept {ring}: it is in use")),
         // Nobody can be attached to what is no ring of this layout, as far as this program knows.
         Err(
             RingError::NotARing(..) | RingError::LayoutVersion { .. } | RingError::Corrupt { .. },
         ) => {
             fs::remove_file(name.path()).map_err(anyhow::Error::from)?;
-            Ok(true)
+            Ok(format!("removed {ring}"))
         }
-        Err(RingError::Shm(ShmError::NotFound(_))) => Ok(true),
+        Err(RingError::Shm(ShmError::NotFound(_))) => Ok(format!("there is no ring {ring}")),
         Err(error) => Err(error.into()),
     }
 }

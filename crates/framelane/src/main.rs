@@ -13,11 +13,16 @@ mod stat;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use framelane_ring::{GroupName, Ring, RingError, SegmentName};
 use framelane_stage::{Failure, main_with, parse_duration};
+use signal_hook::consts::SIGPIPE;
+use signal_hook::flag::register_conditional_shutdown;
 
 /// Look at Framelane's rings, check them, and clean up after the dead.
 #[derive(Debug, Parser)]
@@ -85,8 +90,16 @@ enum Command {
     },
 }
 
+/// Exit status when who reads the output has seen enough, as shells give it to other programs.
+const OUTPUT_CLOSED: i32 = 128 + SIGPIPE;
+
 fn main() -> ExitCode {
-    main_with("framelane", || run(Arguments::parse().command))
+    main_with("framelane", || {
+        let always = Arc::new(AtomicBool::new(true));
+        register_conditional_shutdown(SIGPIPE, OUTPUT_CLOSED, always)
+            .context("taking over signals")?;
+        run(Arguments::parse().command)
+    })
 }
 
 fn run(command: Command) -> Result<(), Failure> {

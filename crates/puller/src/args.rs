@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::BoolishValueParser;
 use framelane_frame::{FrameRate, PixelFormat};
 use framelane_media::ffmpeg::{ColourMode, InputKind};
 use framelane_ring::{Policy, SegmentName};
@@ -39,13 +40,13 @@ pub(crate) struct Arguments {
     #[arg(long, env = "FRAMELANE_ON_FULL", value_name = "POLICY")]
     pub(crate) on_full: Option<Policy>,
     /// Read a file no faster than it plays.
-    #[arg(long, env = "FRAMELANE_REALTIME")]
+    #[arg(long, env = "FRAMELANE_REALTIME", value_parser = BoolishValueParser::new())]
     pub(crate) realtime: bool,
     /// Colour conversion: fast (right matrix and range, ordinary rounding) or exact.
     #[arg(long, env = "FRAMELANE_COLOUR", value_name = "MODE", default_value = "fast")]
     pub(crate) colour: ColourMode,
     /// Leave the audio out.
-    #[arg(long, env = "FRAMELANE_NO_AUDIO")]
+    #[arg(long, env = "FRAMELANE_NO_AUDIO", value_parser = BoolishValueParser::new())]
     pub(crate) no_audio: bool,
     /// Start ffmpeg anew when no frame has come for so long.
     #[arg(long, env = "FRAMELANE_STALL_TIMEOUT", default_value = "10s", value_parser = parse_duration)]

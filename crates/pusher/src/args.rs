@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::BoolishValueParser;
 use framelane_media::ffmpeg::{ColourMode, Latency};
 use framelane_ring::{GroupName, SegmentName};
 use framelane_stage::{LogOptions, parse_bitrate, parse_duration, parse_group, parse_ring};
@@ -48,7 +49,7 @@ pub(crate) struct Arguments {
     #[arg(long, env = "FRAMELANE_MAX_AGE", value_parser = parse_duration)]
     pub(crate) max_age: Option<Duration>,
     /// Send a track of silence when the source has no audio: some servers and players want one.
-    #[arg(long, env = "FRAMELANE_SILENT_AUDIO")]
+    #[arg(long, env = "FRAMELANE_SILENT_AUDIO", value_parser = BoolishValueParser::new())]
     pub(crate) silent_audio: bool,
     /// What to send when processed frames stop coming, so that the stream stays. Only on
     /// drop-oldest rings [default: original for live outputs, none for files].

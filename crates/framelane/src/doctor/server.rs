@@ -14,6 +14,8 @@ use super::Finding;
 
 const WHAT: &str = "server";
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The longest answer that is looked at, in bytes.
+const LONGEST_ANSWER: usize = 64 << 10;
 const DEFAULT_PORT: u16 = 1935;
 const VERSION: u8 = 3;
 const HANDSHAKE_BYTES: usize = 1536;
@@ -60,7 +62,10 @@ fn ask(host: &str, port: u16, app: &str) -> io::Result<&'static str> {
     hello[0] = VERSION;
     stream.write_all(&hello)?;
     let mut answer = vec![0; 1 + 2 * HANDSHAKE_BYTES];
-    stream.read_exact(&mut answer)?;
+    stream.read_exact(&mut answer).map_err(|error| match error {
+        error if is_timeout(&error) => io::Error::other(format!("no answer within {PATIENCE:?}")),
+        other => other,
+    })?;
     if answer[0] != VERSION {
         return Err(io::Error::other("something answers, but not in RTMP"));
     }
@@ -75,14 +80,18 @@ fn ask(host: &str, port: u16, app: &str) -> io::Result<&'static str> {
         match stream.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => heard.extend_from_slice(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if is_timeout(&error) => break,
             Err(error) => return Err(error),
         }
-        if contains(&heard, "_result") && heard.len() > 1024 {
+        if heard.len() > LONGEST_ANSWER || (contains(&heard, "_result") && heard.len() > 1024) {
             break;
         }
     }
     Ok("an RTMP server that does not say which")
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 fn contains(heard: &[u8], mark: &str) -> bool {

@@ -15,8 +15,9 @@ use super::source::InputKind;
 use super::version::Ffmpeg;
 
 /// What the reader of both pipes must subtract from every timestamp. NUT can't say less than 0,
-/// and ffmpeg would shift each pipe on its own to get there.
-pub const TS_OFFSET: Duration = Duration::from_secs(10);
+/// and ffmpeg would shift each pipe on its own to get there. ffmpeg takes up to a minute before a
+/// wrap of MPEG-TS's clock for times before 0.
+pub const TS_OFFSET: Duration = Duration::from_secs(100);
 
 /// How much of a live input to look at before its first frame, in microseconds: RTMP announces
 /// audio also where there is none.
