@@ -292,7 +292,7 @@ impl Relay {
     /// fails again and again is treated as one that kills its workers.
     ///
     /// # Errors
-    /// As [`ReadGrant::fail`].
+    /// As [`ReadGrant::fail`](crate::ReadGrant::fail).
     pub fn fail(&mut self, mut job: Job) -> Result<(), RingError> {
         job.take().fail()
     }
@@ -300,7 +300,7 @@ impl Relay {
     /// Puts a job's frame back for another worker: what dropping the job does, with its errors.
     ///
     /// # Errors
-    /// As [`ReadGrant::give_back`].
+    /// As [`ReadGrant::give_back`](crate::ReadGrant::give_back).
     pub fn give_back(&mut self, mut job: Job) -> Result<(), RingError> {
         job.take().give_back()
     }
@@ -308,7 +308,7 @@ impl Relay {
     /// Ends a job without an output: readers of the output ring won't wait for it.
     ///
     /// # Errors
-    /// As [`ReadGrant::release`].
+    /// As [`ReadGrant::release`](crate::ReadGrant::release).
     pub fn skip(&mut self, mut job: Job) -> Result<(), RingError> {
         job.take().release()?;
         self.output.ring().ring_groups(0xff);
