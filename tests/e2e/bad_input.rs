@@ -60,6 +60,21 @@ fn a_file_that_is_not_there() -> Result<()> {
 }
 
 #[test]
+fn another_input_takes_the_place_of_one_that_is_not_there() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (clip, out) = (namespace.path("clip.mkv"), namespace.path("out.nut"));
+    clips::constant_rate(&clip, 20)?;
+    let chain = Chain::new(&namespace, "/nonexistent/clip.mp4", &out)
+        .puller_args(&["--input", &clip])
+        .pusher_args(&["--codec", "rawvideo"]);
+    chain.start(1)?.expect_success()?;
+    let frames = frame_hashes(&out, "gray")?.len();
+    ensure!(frames == 20, "{frames} frames");
+    let neither = puller(&namespace, "/nonexistent/a.mp4").args(["--input", "/nonexistent/b.mp4"]);
+    fails(&neither, INPUT, &["can't pull /nonexistent/b.mp4"])
+}
+
+#[test]
 fn a_server_that_is_not_there() -> Result<()> {
     let port = ports::closed()?;
     let url = format!("rtmp://127.0.0.1:{}/live/cam", port.number());

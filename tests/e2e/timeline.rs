@@ -5,9 +5,10 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use e2e::chain::RING_IN;
 use e2e::framehash::audio_hashes;
-use e2e::tools::run_ffmpeg;
-use e2e::{Chain, Namespace, clips, frame_hashes, wait_until};
+use e2e::tools::{keep_every_frame, run_ffmpeg};
+use e2e::{Chain, Namespace, RingStat, clips, frame_hashes, wait_until};
 
 use crate::flaky_camera::FlakyCamera;
 
@@ -107,5 +108,43 @@ fn sound_stays_with_the_pictures_shortly_before_a_wrap() -> Result<()> {
     let pictures = *times_us(&out)?.first().context("no picture")?;
     let late_ms = (sound - pictures) / 1000;
     ensure!((900..1100).contains(&late_ms), "sound comes {late_ms} ms after the pictures");
+    Ok(())
+}
+
+/// A constant rate has no holes, so a jump is filled: not with all that was jumped over.
+#[test]
+fn a_constant_rate_survives_a_jump() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (clip, out) = (namespace.path("clip.ts"), namespace.path("out.nut"));
+    let mut bytes = Vec::new();
+    for offset in ["0", "1000"] {
+        let source = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=3", "-bf", "0", "-g", "25"];
+        run_ffmpeg(&[source.as_slice(), &["-output_ts_offset", offset, &clip]].concat())?;
+        bytes.extend(fs::read(&clip)?);
+    }
+    let camera = FlakyCamera::start(&bytes, Duration::from_secs(6))?;
+    let chain = raw_chain(&namespace, &camera.url(), &out).puller_args(&["--fps", "25"]);
+    let mut running = chain.start(1)?;
+    // The first is asked for sound, the second jumps, and the third comes after that.
+    wait_until("the third connection", || camera.connections() >= 3)?;
+    let next = RingStat::read(&namespace, RING_IN)?.next();
+    running.stop()?;
+    ensure!(next < 1000, "{next} frames of a few seconds");
+    Ok(())
+}
+
+/// The pictures of a file may be further apart than those of a live source that has stalled.
+#[test]
+fn a_long_pause_in_a_file_is_no_stall() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (clip, out) = (namespace.path("clip.mkv"), namespace.path("out.nut"));
+    let pause = ["-vf", "setpts='(N+4*gte(N,2))/TB'", "-enc_time_base", "1:1000"];
+    let source = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=1:d=4", "-bf", "0"];
+    run_ffmpeg(&[source.as_slice(), &pause, &keep_every_frame(), &[&clip]].concat())?;
+    let patience = ["--realtime", "--on-full", "block", "--stall-timeout", "2s"];
+    let chain = raw_chain(&namespace, &clip, &out).puller_args(&patience);
+    chain.start(1)?.expect_success()?;
+    let times = times_us(&out)?;
+    ensure!(times == [0, 1_000_000, 6_000_000, 7_000_000], "{times:?}");
     Ok(())
 }

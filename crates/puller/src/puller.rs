@@ -28,6 +28,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// For how long the ring of a stream is there at least.
 const APPEARANCE: Duration = Duration::from_millis(1500);
 
+/// How far a live source's frames may be ahead of what time has passed since the first. To keep a
+/// constant rate, ffmpeg fills a jump of the source's clock with frames, as fast as it can.
+const OUTRUN: Duration = Duration::from_secs(10);
+
 /// How a session ended well.
 enum Ending {
     /// The file was read to its end.
@@ -319,9 +323,13 @@ impl Puller {
     /// in a way that only a new decoder can follow.
     fn pump(&mut self, decoder: &mut dyn Decoder, live: bool) -> Result<Ending, Trouble> {
         let geometry = decoder.geometry();
+        let mut first = None;
         while let Some(source_ns) = decoder.next_frame()? {
             let received_ns = monotonic_ns();
             let placed = self.timeline.place(source_ns, received_ns);
+            let (first_ns, since_ns) = *first.get_or_insert((placed.pts_ns, received_ns));
+            let passed = Duration::from_nanos(received_ns.saturating_sub(since_ns));
+            let shown = Duration::from_nanos(placed.pts_ns.abs_diff(first_ns));
             let offset_ns = i64::try_from(self.timeline.offset_ns()).unwrap_or(0);
             self.audio.place(self.session, Place { live, source_ns, offset_ns });
             self.backoff.reset();
@@ -343,7 +351,8 @@ impl Puller {
                 return Err(Trouble::Stopped);
             }
             self.audio.publish()?;
-            if live && let Some(reason) = self.reason_to_start_anew(decoder) {
+            let outrun = self.args.fps.is_some() && shown > passed + OUTRUN;
+            if live && let Some(reason) = self.reason_to_start_anew(decoder, outrun) {
                 tracing::info!(input = self.shown_input(), reason, "starting anew");
                 return Ok(Ending::Again);
             }
@@ -351,9 +360,15 @@ impl Puller {
         Ok(Ending::Finished)
     }
 
-    fn reason_to_start_anew(&mut self, decoder: &dyn Decoder) -> Option<&'static str> {
+    fn reason_to_start_anew(
+        &mut self,
+        decoder: &dyn Decoder,
+        outrun: bool,
+    ) -> Option<&'static str> {
         if decoder.has_stepped_back() {
             Some("the source's clock has stepped back")
+        } else if outrun {
+            Some("the source's clock has jumped")
         } else if self.wish.seen(decoder.sees_audio()) {
             Some("there is audio now")
         } else {
