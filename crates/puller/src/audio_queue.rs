@@ -86,6 +86,8 @@ impl Queue {
     /// Says where a session's video is by now.
     pub(crate) fn place(&self, session: u64, place: Place) {
         let mut state = self.lock();
+        let oldest = state.packets.front().map_or(session, |packet| packet.session);
+        state.places.retain(|session, _| *session >= oldest);
         let before = state.places.insert(session, place);
         if state.is_ahead || before.is_none_or(|before| before.offset_ns != place.offset_ns) {
             self.changed.notify_all();
@@ -175,7 +177,6 @@ impl State {
     fn pop(&mut self) -> Option<Packet> {
         let packet = self.packets.pop_front()?;
         self.bytes -= packet.bytes.len();
-        self.places.retain(|session, _| *session >= packet.session);
         Some(packet)
     }
 }
