@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE
 
 # Most tests wait for a stream most of the time.
 if [[ $# == 0 ]]; then
-    .venv/bin/python "${pytest[@]}" -n 3 tests/python
+    .venv/bin/python "${pytest[@]}" -n 6 tests/python
 else
     .venv/bin/python "${pytest[@]}" "$@"
 fi

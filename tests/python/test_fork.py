@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 import warnings
 
 import numpy as np
@@ -49,6 +50,16 @@ def test_a_child_has_lost_the_ring_and_the_parent_has_not(background):
     frames = end.join()
     assert [seq for seq, _, _ in frames] == list(range(6))
     assert all(np.array_equal(array, picture(seq)) for seq, _, array in frames)
+
+
+def test_a_child_does_not_wait_for_a_thread_that_it_does_not_have(background):
+    worker = fl.Worker("cam.in", "cam.out", timeout=30)
+    waiting = background(lambda: list(worker))
+    time.sleep(0.3)  # It holds the lock almost all of the time.
+    assert in_fork(lambda: next(worker)).startswith("ForkedError: this process is a fork")
+    assert in_fork(lambda: worker.close()) == "did it: None"
+    worker.stop()
+    waiting.join()
 
 
 def attach_and_count(group: str) -> int:

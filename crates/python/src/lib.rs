@@ -6,6 +6,7 @@
 
 mod claim;
 mod error;
+mod owned;
 mod patience;
 mod pixels;
 mod reader;
@@ -17,6 +18,8 @@ use pyo3::prelude::*;
 /// Rings as numpy arrays; see the package `framelane`.
 #[pymodule(gil_used = true)]
 mod _native {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use super::claim::Claim;
     #[pymodule_export]
@@ -29,6 +32,11 @@ mod _native {
     use super::version;
     #[pymodule_export]
     use super::writer::Writer;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::owned::count_forks(module.py())
+    }
 }
 
 /// The version of the package.

@@ -1,16 +1,15 @@
 //! A plain consumer of one ring: it looks at frames and passes nothing on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use framelane_ring::{Consumer, GroupName, ReadGrant, RingError, SegmentName};
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
 use pyo3::types::PyType;
 
 use crate::claim::Claim;
 use crate::error::{nothing_in_hand, raise};
+use crate::owned::Owned;
 use crate::patience::{looks_for, seconds, wait_for};
 use crate::pixels::{Views, shape_of};
 
@@ -21,7 +20,7 @@ pub(crate) struct Reader {
     group: GroupName,
     max_age: Option<Duration>,
     stopped: AtomicBool,
-    place: Mutex<Option<Place>>,
+    place: Owned<Place>,
 }
 
 /// A place in the ring, and what is in hand there.
@@ -47,7 +46,7 @@ impl Reader {
             group: group.parse().map_err(raise)?,
             max_age: seconds(max_age)?,
             stopped: AtomicBool::new(false),
-            place: Mutex::new(None),
+            place: Owned::new(None),
         })
     }
 
@@ -61,7 +60,7 @@ impl Reader {
         let py = kind.py();
         let step = wait_for(py, "frame", seconds(timeout)?, |patience| self.step(patience))?;
         let Step::Frame(grant) = step else { return Ok(None) };
-        let mut place = self.place(py);
+        let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let record = *grant.record();
         let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
@@ -95,26 +94,20 @@ impl Reader {
     /// Leaves the ring; a frame in hand is given back.
     fn close(&self, py: Python<'_>) {
         self.stop();
-        drop(self.place(py).take());
+        // A fork has left already.
+        if let Ok(mut place) = self.place.lock(py) {
+            drop(place.take());
+        }
     }
 }
 
 impl Reader {
-    fn place(&self, py: Python<'_>) -> MutexGuard<'_, Option<Place>> {
-        self.place.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The same, for code that runs without the interpreter's lock.
-    fn detached_place(&self) -> MutexGuard<'_, Option<Place>> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn step(&self, patience: Duration) -> Result<Option<Step>, RingError> {
         use framelane_ring::Claim;
         if self.stopped.load(Ordering::Acquire) {
             return Ok(Some(Step::Over));
         }
-        let mut place = self.detached_place();
+        let mut place = self.place.lock_detached()?;
         let Some(place) = place.as_mut() else {
             *place =
                 Consumer::wait(&self.ring, &self.group, looks_for(patience))?.map(|consumer| {
@@ -135,7 +128,7 @@ impl Reader {
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<ReadGrant> {
-        let mut place = self.place(py);
+        let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let (grant, claim) = place.held.take().ok_or_else(nothing_in_hand)?;
         claim.get().end();

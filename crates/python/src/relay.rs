@@ -1,7 +1,6 @@
 //! A worker's place in two rings.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use framelane_ring::{
@@ -9,11 +8,11 @@ use framelane_ring::{
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
 use pyo3::types::PyType;
 
 use crate::claim::Claim;
 use crate::error::{nothing_in_hand, raise};
+use crate::owned::Owned;
 use crate::patience::{looks_for, seconds, wait_for};
 use crate::pixels::{Views, shape_of};
 
@@ -24,7 +23,7 @@ pub(crate) struct Relay {
     to: SegmentName,
     options: RelayOptions,
     stopped: AtomicBool,
-    place: Mutex<Option<Place>>,
+    place: Owned<Place>,
 }
 
 /// A place in both rings, and what is in hand there.
@@ -58,7 +57,7 @@ impl Relay {
             to: name(to_ring)?,
             options: RelayOptions { group, slots, payload_capacity: None },
             stopped: AtomicBool::new(false),
-            place: Mutex::new(None),
+            place: Owned::new(None),
         })
     }
 
@@ -73,7 +72,7 @@ impl Relay {
         let py = kind.py();
         let step = wait_for(py, "frame", seconds(timeout)?, |patience| self.step(patience))?;
         let Step::Frame(job) = step else { return Ok(None) };
-        let mut place = self.place(py);
+        let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let record = *job.record();
         let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
@@ -96,7 +95,7 @@ impl Relay {
         if !self.reserve(py, seconds(timeout)?)? {
             return Ok(None);
         }
-        let mut place = self.place(py);
+        let mut place = self.place.lock(py)?;
         let Place { output, grant: Some(grant), held: Some((job, _)), rings, .. } =
             place.as_mut().ok_or_else(nothing_in_hand)?
         else {
@@ -111,7 +110,7 @@ impl Relay {
     /// it, the frame's own metadata does.
     #[pyo3(signature = (meta=None))]
     fn publish(&self, py: Python<'_>, meta: Option<&[u8]>) -> PyResult<()> {
-        let mut place = self.place(py);
+        let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let (Some(grant), Some((job, _))) = (&mut place.grant, &place.held) else {
             return Err(nothing_in_hand());
@@ -138,7 +137,7 @@ impl Relay {
         if !self.reserve(py, seconds(timeout)?)? {
             return self.give_back(py);
         }
-        let mut place = self.place(py);
+        let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let (job, grant) = place.let_go()?;
         let grant = grant.ok_or_else(nothing_in_hand)?;
@@ -171,25 +170,19 @@ impl Relay {
     /// Leaves both rings; a frame in hand is given back.
     fn close(&self, py: Python<'_>) {
         self.stop();
-        drop(self.place(py).take());
+        // A fork has left already.
+        if let Ok(mut place) = self.place.lock(py) {
+            drop(place.take());
+        }
     }
 }
 
 impl Relay {
-    fn place(&self, py: Python<'_>) -> MutexGuard<'_, Option<Place>> {
-        self.place.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The same, for code that runs without the interpreter's lock.
-    fn detached_place(&self) -> MutexGuard<'_, Option<Place>> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn step(&self, patience: Duration) -> Result<Option<Step>, RingError> {
         if self.stopped.load(Ordering::Acquire) {
             return Ok(Some(Step::Over));
         }
-        let mut place = self.detached_place();
+        let mut place = self.place.lock_detached()?;
         let Some(place) = place.as_mut() else {
             let attached = Rings::wait(&self.from, &self.to, &self.options, looks_for(patience))?;
             let rings = match attached {
@@ -216,7 +209,7 @@ impl Relay {
     fn reserve(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<bool> {
         let nothing = || RingError::BadConfig("no frame is in hand".to_owned());
         let step = |patience| {
-            let mut place = self.detached_place();
+            let mut place = self.place.lock_detached()?;
             let place = place.as_mut().ok_or_else(nothing)?;
             if place.grant.is_none() {
                 let (job, _) = place.held.as_ref().ok_or_else(nothing)?;
@@ -233,7 +226,7 @@ impl Relay {
         py: Python<'_>,
         end: impl FnOnce(&mut Rings, Job) -> Result<(), RingError>,
     ) -> PyResult<()> {
-        let mut place = self.place(py);
+        let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let (job, grant) = place.let_go()?;
         drop(grant);

@@ -1,7 +1,5 @@
 //! The source of a ring: frames that come from Python.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use framelane_frame::{FrameRate, Geometry, PixelFormat};
 use framelane_ring::{
     Descriptor, Policy, Record, RingConfig, SegmentName, Source, VideoTrack, WriteGrant,
@@ -9,11 +7,11 @@ use framelane_ring::{
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
 use pyo3::types::PyType;
 
 use crate::claim::Claim;
 use crate::error::{nothing_in_hand, raise};
+use crate::owned::Owned;
 use crate::patience::{seconds, wait_for};
 use crate::pixels::{Views, shape_of};
 
@@ -24,7 +22,7 @@ const META_CAPACITY: usize = 4096;
 #[pyclass(frozen, module = "framelane._native")]
 pub(crate) struct Writer {
     geometry: Geometry,
-    place: Mutex<Option<Place>>,
+    place: Owned<Place>,
 }
 
 /// A place in the ring, and what is in hand there.
@@ -66,7 +64,7 @@ impl Writer {
         };
         source.ring().set_descriptor(&descriptor).map_err(raise)?;
         let place = Place { source, held: None, views: Views::default() };
-        Ok(Self { geometry, place: Mutex::new(Some(place)) })
+        Ok(Self { geometry, place: Owned::new(Some(place)) })
     }
 
     /// Room for the next frame, as a `kind` of array, and the claim on it.
@@ -78,12 +76,12 @@ impl Writer {
     ) -> PyResult<(Py<Claim>, Bound<'py, PyAny>)> {
         let py = kind.py();
         let grant = wait_for(py, "free slot", seconds(timeout)?, |patience| {
-            match self.detached_place().as_mut() {
+            match self.place.lock_detached()?.as_mut() {
                 Some(place) => place.source.acquire(patience),
                 None => Ok(None),
             }
         })?;
-        let mut place = self.place(py);
+        let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let shape = shape_of(Some(&self.geometry), self.geometry.payload_bytes());
         let array = place.views.lend(kind, place.source.ring(), grant.slot(), &shape, true)?;
@@ -96,7 +94,7 @@ impl Writer {
     /// Publishes the frame in hand, and tells its seq.
     #[pyo3(signature = (pts_ns, meta=None))]
     fn publish(&self, py: Python<'_>, pts_ns: i64, meta: Option<&[u8]>) -> PyResult<u64> {
-        let mut place = self.place(py);
+        let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let (grant, _) = place.held.as_mut().ok_or_else(nothing_in_hand)?;
         let meta = meta.unwrap_or_default();
@@ -119,14 +117,16 @@ impl Writer {
 
     /// Gives up the frame in hand: nothing is published.
     fn abort(&self, py: Python<'_>) -> PyResult<()> {
-        let mut place = self.place(py);
+        let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         place.let_go().map(drop)
     }
 
     /// Ends the stream if `end` says so, and leaves the ring.
     fn close(&self, py: Python<'_>, end: bool) {
-        if let Some(place) = self.place(py).take()
+        // A fork has left already.
+        if let Ok(mut place) = self.place.lock(py)
+            && let Some(place) = place.take()
             && end
         {
             place.source.end();
@@ -134,16 +134,7 @@ impl Writer {
     }
 }
 
-impl Writer {
-    fn place(&self, py: Python<'_>) -> MutexGuard<'_, Option<Place>> {
-        self.place.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The same, for code that runs without the interpreter's lock.
-    fn detached_place(&self) -> MutexGuard<'_, Option<Place>> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl Writer {}
 
 impl Place {
     /// Takes the array's memory back, and then the slot.

@@ -286,8 +286,8 @@ mod tests {
             "-nostdin -hide_banner -nostats -loglevel level+info -rw_timeout 5000000 \
              -fpsprobesize 0 -thread_type slice -analyzeduration 1500000 -copyts -i rtmp://h/live/a -map 0:V:0 -vf \
              scale=640:360:in_range=tv:out_range=tv:flags=bilinear,format=yuv420p -c:v rawvideo -threads 1 -fps_mode passthrough \
-             -enc_time_base 1:1000000 -output_ts_offset 10 -write_index 0 -f nut pipe:1 \
-             -map 0:a:0 -c:a copy -flush_packets 1 -output_ts_offset 10 -write_index 0 -f nut pipe:7"
+             -enc_time_base 1:1000000 -output_ts_offset 100 -write_index 0 -f nut pipe:1 \
+             -map 0:a:0 -c:a copy -flush_packets 1 -output_ts_offset 100 -write_index 0 -f nut pipe:7"
         );
     }
 
