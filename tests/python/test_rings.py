@@ -134,6 +134,12 @@ def test_shapes_that_are_no_picture_are_refused():
             fl.Sink("cam", like=shape)
 
 
+@pytest.mark.parametrize("wrong", [{"slots": 0}, {"fps": (25, 0)}, {"pix_fmt": "rgb48"}])
+def test_options_that_can_not_be_are_refused(wrong):
+    with pytest.raises(ValueError):
+        fl.Sink("cam", like=(4, 6, 3), **wrong)
+
+
 def test_groups_see_every_frame_and_members_share_them(background):
     def seqs(group):
         with fl.Source("cam", group=group, timeout=30) as source:

@@ -130,10 +130,10 @@ impl Reader {
     fn take(&self, py: Python<'_>) -> PyResult<ReadGrant> {
         let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
-        let (grant, claim) = place.held.take().ok_or_else(nothing_in_hand)?;
+        let (_, claim) = place.held.as_ref().ok_or_else(nothing_in_hand)?;
         claim.get().end();
         place.views.take_back().map_err(raise)?;
-        Ok(grant)
+        place.held.take().map(|(grant, _)| grant).ok_or_else(nothing_in_hand)
     }
 }
 

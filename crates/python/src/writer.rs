@@ -48,13 +48,18 @@ impl Writer {
         let bad = |error: &dyn std::fmt::Display| PyValueError::new_err(error.to_string());
         let format: PixelFormat = pix_fmt.parse().map_err(|error| bad(&error))?;
         let geometry = Geometry::new(width, height, format).map_err(|error| bad(&error))?;
+        let frame_rate = match fps {
+            Some((numerator, denominator)) => {
+                let what = format!("fps is {numerator}/{denominator}: that is no frame rate");
+                Some(FrameRate::new(numerator, denominator).ok_or_else(|| bad(&what))?)
+            }
+            None => None,
+        };
         let policy: Policy = on_full.parse().map_err(raise)?;
         let name = SegmentName::new(ring).map_err(|error| raise(error.into()))?;
         let payload_capacity = geometry.payload_bytes();
         let config = RingConfig { slots, payload_capacity, meta_capacity: META_CAPACITY, policy };
         let source = Source::attach(&name, &config).map_err(raise)?;
-        let frame_rate =
-            fps.and_then(|(numerator, denominator)| FrameRate::new(numerator, denominator));
         let (colour, _) = framelane_frame::Colour::default().or_guess(height);
         let descriptor = Descriptor {
             source: format!("python process {}", std::process::id()),

@@ -154,7 +154,8 @@ class Sink:
         if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] != 3):
             raise ValueError(f"frames are (height, width, 3) or (height, width), not {shape}")
         pix_fmt = pix_fmt or ("rgb24" if len(shape) == 3 else "gray")
-        self._place = Writer(ring, shape[1], shape[0], pix_fmt, slots or 8, on_full, fps)
+        slots = 8 if slots is None else slots
+        self._place = Writer(ring, shape[1], shape[0], pix_fmt, slots, on_full, fps)
 
     def __enter__(self) -> Sink:
         return self
@@ -227,7 +228,8 @@ class Sink:
                 f"frame {seq} is not in hand but {frame.seq}: publish a frame's output before the "
                 "source is asked for the next one"
             )
-        if pts is not None and round(pts * 1e9) != frame.pts_ns:
+        # Seconds are floats: those of a long stream are not as fine as its nanoseconds.
+        if pts not in (None, frame.pts) and round(pts * 1e9) != frame.pts_ns:
             raise ValueError(f"frame {frame.seq} is shown at {frame.pts} s: its output is, too")
         pixels = relay.acquire(Output, self.timeout)
         if pixels is None:
