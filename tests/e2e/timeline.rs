@@ -30,18 +30,30 @@ fn raw_chain(namespace: &Namespace, input: &str, out: &str) -> Chain {
     Chain::new(namespace, input, out).pusher_args(&["--codec", "rawvideo"])
 }
 
+/// A camera that sends what ffmpeg makes of `source` once for each of `offsets`, in seconds, by which
+/// its clock is ahead then; all of it within `seconds`.
+fn jumping_camera(
+    namespace: &Namespace,
+    source: &[&str],
+    offsets: &[&str],
+    seconds: u64,
+) -> Result<FlakyCamera> {
+    let clip = namespace.path("clip.ts");
+    let mut bytes = Vec::new();
+    for offset in offsets {
+        run_ffmpeg(&[source, &["-output_ts_offset", offset, &clip]].concat())?;
+        bytes.extend(fs::read(&clip)?);
+    }
+    FlakyCamera::start(&bytes, Duration::from_secs(seconds))
+}
+
 /// A camera whose clock jumps forward and back within one connection, and starts over with each.
 #[test]
 fn jumps_and_reconnects_become_the_time_that_has_passed() -> Result<()> {
     let namespace = Namespace::new()?;
-    let (clip, out) = (namespace.path("clip.ts"), namespace.path("out.nut"));
-    let mut bytes = Vec::new();
-    for offset in ["0", "100", "20"] {
-        let source = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=2", "-bf", "0", "-g", "25"];
-        run_ffmpeg(&[source.as_slice(), &["-output_ts_offset", offset, &clip]].concat())?;
-        bytes.extend(fs::read(&clip)?);
-    }
-    let camera = FlakyCamera::start(&bytes, Duration::from_secs(6))?;
+    let out = namespace.path("out.nut");
+    let source = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=2", "-bf", "0", "-g", "25"];
+    let camera = jumping_camera(&namespace, &source, &["0", "100", "20"], 6)?;
     let started = Instant::now();
     let mut running = raw_chain(&namespace, &camera.url(), &out).start(1)?;
     // The first is asked for audio, which it doesn't have.
@@ -73,17 +85,12 @@ fn a_rate_is_made_constant_on_request() -> Result<()> {
 #[test]
 fn sound_stays_with_the_pictures_over_a_jump() -> Result<()> {
     let namespace = Namespace::new()?;
-    let (clip, out) = (namespace.path("clip.ts"), namespace.path("out.nut"));
-    let mut bytes = Vec::new();
-    for offset in ["0", "1000"] {
-        let video = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=4"];
-        let audio = ["-f", "lavfi", "-i", "sine=duration=4", "-c:a", "aac", "-bf", "3"];
-        // A packet of sound is sent as soon as it is there.
-        let muxer = ["-pes_payload_size", "0", "-output_ts_offset", offset, &clip];
-        run_ffmpeg(&[video.as_slice(), &audio, &muxer].concat())?;
-        bytes.extend(fs::read(&clip)?);
-    }
-    let camera = FlakyCamera::start(&bytes, Duration::from_secs(8))?;
+    let out = namespace.path("out.nut");
+    let video = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=4"];
+    let audio = ["-f", "lavfi", "-i", "sine=duration=4", "-c:a", "aac", "-bf", "3"];
+    // A packet of sound is sent as soon as it is there.
+    let source = [video.as_slice(), &audio, &["-pes_payload_size", "0"]].concat();
+    let camera = jumping_camera(&namespace, &source, &["0", "1000"], 8)?;
     let mut running = raw_chain(&namespace, &camera.url(), &out).start(1)?;
     wait_until("the second connection", || camera.connections() >= 2)?;
     running.stop()?;
@@ -115,14 +122,9 @@ fn sound_stays_with_the_pictures_shortly_before_a_wrap() -> Result<()> {
 #[test]
 fn a_constant_rate_survives_a_jump() -> Result<()> {
     let namespace = Namespace::new()?;
-    let (clip, out) = (namespace.path("clip.ts"), namespace.path("out.nut"));
-    let mut bytes = Vec::new();
-    for offset in ["0", "1000"] {
-        let source = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=3", "-bf", "0", "-g", "25"];
-        run_ffmpeg(&[source.as_slice(), &["-output_ts_offset", offset, &clip]].concat())?;
-        bytes.extend(fs::read(&clip)?);
-    }
-    let camera = FlakyCamera::start(&bytes, Duration::from_secs(6))?;
+    let out = namespace.path("out.nut");
+    let source = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=3", "-bf", "0", "-g", "25"];
+    let camera = jumping_camera(&namespace, &source, &["0", "1000"], 6)?;
     let chain = raw_chain(&namespace, &camera.url(), &out).puller_args(&["--fps", "25"]);
     let mut running = chain.start(1)?;
     // The first is asked for sound, the second jumps, and the third comes after that.

@@ -205,10 +205,24 @@ def test_a_time_out_for_want_of_room_is_no_failure_of_the_frame(no_room, backgro
     assert end.join() == list(range(8))
 
 
+def test_a_sinks_want_of_room_is_no_failure_of_the_frame_either(no_room, background):
+    # After three failures no model would see the frame any more.
+    for _ in range(4):
+        with pytest.raises(TimeoutError, match="no free slot"):
+            with fl.Source("cam.in", group="worker", timeout=30) as source:
+                sink = fl.Sink("cam.out", like=source, timeout=0.2)
+                for frame in source:
+                    sink.write(frame)
+    end = background(no_room)
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        assert worker.run(lambda frame: frame, on_error="raise") == fl.Tally(processed=5)
+    assert end.join() == list(range(8))
+
+
 def test_stop_ends_the_waiting_for_room(no_room, background):
     with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
         waiting = background(lambda: [out.fill(0) for _, out in worker])
-        time.sleep(0.3)
+        wait_until(lambda: worker._frame is not None and worker._frame.seq == 3)
         worker.stop()
         waiting.join(5)
     end = background(no_room)

@@ -229,17 +229,13 @@ impl Pusher {
 
     /// Starts an encoder, for a stream that begins at `pts_ns`.
     fn start_stream(&mut self, format: StreamFormat, pts_ns: i64) -> Result<(), AudioError> {
-        if self
-            .frames
-            .ring()
-            .descriptor()?
-            .is_some_and(|from| is_same(&from.source, &self.args.output))
-        {
-            return Err(AudioError::Encoder(EncoderError::IsSource));
-        }
         self.streams += 1;
         self.interval = format.frame_interval();
         let options = self.encode_options(&format);
+        let from = self.frames.ring().descriptor()?;
+        if from.is_some_and(|from| is_same(&from.source, &options.output)) {
+            return Err(AudioError::Encoder(EncoderError::IsSource));
+        }
         // A stream may start before 0, but a pipe of NUT can't.
         let shift_ns = if pts_ns < 0 { pts_ns.saturating_neg() } else { 0 };
         let encoder = Encoder::start(&self.ffmpeg, &options, format, &self.secrets, &self.shutdown)

@@ -119,6 +119,7 @@ impl Relay {
         let output = Producer::join(to)?;
         feed.lineage = output.ring().adopt_feed(feed.clone())?;
         let mut relay = Self { input, output, feed, described: 0 };
+        // What has to wait here is copied before the first frame is handed out.
         relay.copy_descriptor()?;
         Ok(Some(relay))
     }

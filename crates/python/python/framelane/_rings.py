@@ -37,6 +37,8 @@ class Source:
         self._max_age = max_age
         self._place: Reader | Relay = Reader(ring, group, max_age)
         self._frame: Frame | None = None
+        # Whether the output of the frame in hand finds no room, which is no fault of the frame.
+        self._lacks_room = False
         self._started = False
 
     def __enter__(self) -> Source:
@@ -48,7 +50,7 @@ class Source:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._frame is not None and isinstance(error, Exception):
+        if self._frame is not None and not self._lacks_room and isinstance(error, Exception):
             self._end(self._place.fail)
         self.close()
 
@@ -103,7 +105,7 @@ class Source:
 
     def _end(self, how: Any) -> None:
         # First: an array that nobody holds any more need not be taken back.
-        self._frame = None
+        self._frame, self._lacks_room = None, False
         how()
 
 
@@ -231,9 +233,11 @@ class Sink:
         # Seconds are floats: those of a long stream are not as fine as its nanoseconds.
         if pts not in (None, frame.pts) and round(pts * 1e9) != frame.pts_ns:
             raise ValueError(f"frame {frame.seq} is shown at {frame.pts} s: its output is, too")
+        source._lacks_room = True
         pixels = relay.acquire(Output, self.timeout)
         if pixels is None:
             raise FramelaneError(f"asked to stop while the output of frame {frame.seq} had no room")
+        source._lacks_room = False
         room = _Room(frame._claim, pixels)
         yield room
         if source._frame is not frame:
