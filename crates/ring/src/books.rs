@@ -136,19 +136,17 @@ impl Ring {
         bump(&self.line(id).tallies[tally.index()], by);
     }
 
-    /// Publishes a slot to all active groups but those that came too late for a frame whose
-    /// producer knew the groups `known`, and tells which those were. `None` when the slot is not
-    /// `id`'s to publish. The record is written just before the edge: both are in one cache line,
-    /// which others may be looking at.
+    /// Publishes a slot to all active groups that have room for the frame, and tells which those
+    /// were. `None` when the slot is not `id`'s to publish. The record is written just before the
+    /// edge: both are in one cache line, which others may be looking at.
     pub(crate) fn publish_counted(
         &self,
         id: u8,
         slot: u32,
         seq: Seq,
-        known: u8,
         record: &Record,
     ) -> Result<Option<u8>, RingError> {
-        let Some(groups) = self.write_down_publish(id, slot, seq, known) else {
+        let Some(groups) = self.write_down_publish(id, slot, seq) else {
             self.settle_own(id, false);
             return Err(self.corrupt("the active groups never stand still"));
         };
@@ -166,14 +164,15 @@ impl Ring {
         Ok(done.then_some(groups))
     }
 
-    /// Writes down a publish to all active groups, and tells which those are; `None` when they
+    /// Writes down a publish to the active groups, and tells which those are; `None` when they
     /// never stand still.
-    fn write_down_publish(&self, id: u8, slot: u32, seq: Seq, known: u8) -> Option<u8> {
+    fn write_down_publish(&self, id: u8, slot: u32, seq: Seq) -> Option<u8> {
         let active = &self.header().active_groups;
         let now = || u8::try_from(active.load(Ordering::SeqCst) & 0xff).expect("8 bits are left");
         (0..PUBLISH_TRIES).find_map(|_| {
             let active = now();
-            let groups = active & !self.groups_that_came_too_late(known);
+            let crowded = self.without_room(active, seq);
+            let groups = active & !crowded;
             let counter = Counter::Published.index();
             let entry = Entry { edge: CountedEdge::Publish, groups, counter, slot };
             self.foretell(id, entry, seq);
@@ -181,7 +180,9 @@ impl Ring {
             // it sees this entry, or this look sees that the group has left. An exchange, since a
             // fence takes four times as long.
             self.line(id).journal_edge.swap(entry.pack(), Ordering::SeqCst);
-            (now() == active).then_some(groups)
+            // The same bit may be another group's by now, with less room.
+            let still = now() == active && crowded == self.without_room(active, seq);
+            still.then_some(groups)
         })
     }
 

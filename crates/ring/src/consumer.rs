@@ -171,6 +171,12 @@ impl Consumer {
         Ok(Found::Nothing)
     }
 
+    /// Whether a frame below `limit` is still to come, and finds no slot in this ring.
+    pub(crate) fn keeps_out_a_frame_below(&mut self, limit: u64) -> Result<bool, RingError> {
+        let ring = self.seat.ring();
+        Ok(ring.is_full() && self.upstream.first_arriving(ring, Seq::FIRST)?.raw() < limit)
+    }
+
     /// Whether the stream has ended, and no frame is on its way here any more.
     fn have_all_come(&mut self) -> Result<bool, RingError> {
         let ring = self.seat.ring();

@@ -118,6 +118,11 @@ impl Ring {
         FeedState::Changing
     }
 
+    /// Whether the frames come from another ring, rather than from a source.
+    pub(crate) fn has_feed(&self) -> bool {
+        self.header().feed_version.load(Ordering::Relaxed) != 0
+    }
+
     /// Opens the ring that this ring's producers take their frames from; `None` when there is none,
     /// or when it is gone.
     ///
@@ -211,6 +216,17 @@ impl Upstream {
             Some((_, ring, above)) => ring.reap().and_then(|()| above.reap()),
             None => Ok(()),
         }
+    }
+
+    /// Wakes one of those who feed a ring and have nothing to do, where others wait for them to hand
+    /// the limit on: who waits for a frame does not see that a cursor further down has moved.
+    pub(crate) fn wake_idle(&self) {
+        let Some((feed, ring, above)) = &self.feed else { return };
+        let waits = ring.has_feed() && ring.header().producers_bell.waiters() != 0;
+        if let Some(group) = ring.find_group(&feed.group).filter(|_| waits) {
+            ring.ring_group(group);
+        }
+        above.wake_idle();
     }
 
     /// Opens the feed, unless it is open; closes it when its name is gone or leads elsewhere, and

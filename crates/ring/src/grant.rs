@@ -28,20 +28,12 @@ pub struct WriteGrant {
     hold: Hold,
     slot: u32,
     seq: Seq,
-    /// The groups that were known when it was decided that there is room for the frame.
-    known: u8,
     finished: bool,
 }
 
 impl WriteGrant {
     pub(crate) fn new(hold: Hold, slot: u32, seq: Seq) -> Self {
-        Self { hold, slot, seq, known: u8::MAX, finished: false }
-    }
-
-    /// Keeps the frame from groups that set a limit and joined after it was claimed upstream.
-    pub(crate) fn for_groups(mut self, known: u8) -> Self {
-        self.known = known;
-        self
+        Self { hold, slot, seq, finished: false }
     }
 
     /// The seq that the frame will have.
@@ -74,7 +66,7 @@ impl WriteGrant {
         unsafe { slice::from_raw_parts_mut(start.as_ptr(), bytes) }
     }
 
-    /// Publishes the frame to all active groups.
+    /// Publishes the frame to all active groups that have room for it.
     ///
     /// # Errors
     /// [`RingError::Corrupt`] when the record states more than the slot holds, or when somebody
@@ -95,8 +87,7 @@ impl WriteGrant {
         if !ring.is_written_by(self.slot, seat.id()) {
             return Err(ring.corrupt(format!("slot {} was taken from its writer", self.slot)));
         }
-        let published =
-            ring.publish_counted(seat.id(), self.slot, self.seq, self.known, &record)?;
+        let published = ring.publish_counted(seat.id(), self.slot, self.seq, &record)?;
         let groups = published
             .ok_or_else(|| ring.corrupt(format!("slot {} was taken from its writer", self.slot)))?;
         if record.unprocessed {

@@ -287,9 +287,20 @@ impl Ring {
         }
         // Asked before the group is active: afterwards frames would already be published to it,
         // and would then count as come and gone.
-        let cursor = if ordered { self.first_to_come()?.max(passed) } else { Seq::FIRST };
+        let cursor = if ordered {
+            self.first_to_come()?.max(passed).max(self.slowest_cursor())
+        } else {
+            Seq::FIRST
+        };
         entry.cursor.store(cursor.raw(), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// What every ordered group has behind it: only copies of such frames are still to come.
+    fn slowest_cursor(&self) -> Seq {
+        let ordered = (0..GROUPS).filter(|&group| self.is_group_ordered(group));
+        let cursors = ordered.map(|group| self.group(group).cursor.load(Ordering::Acquire));
+        cursors.min().and_then(Seq::from_raw).unwrap_or(Seq::FIRST)
     }
 
     /// Sets the first seq that members of a group don't claim yet.

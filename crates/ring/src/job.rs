@@ -12,8 +12,6 @@ use crate::record::Record;
 #[must_use = "a job that is dropped gives its frame back"]
 pub struct Job {
     pub(crate) input: Option<ReadGrant>,
-    /// The output ring's groups that left room for this frame.
-    pub(crate) groups: u8,
 }
 
 impl Job {

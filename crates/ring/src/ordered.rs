@@ -246,6 +246,7 @@ impl OrderedConsumer {
     fn wait(&self, left: Duration, cursor: Seq) -> Result<(), RingError> {
         // Who died upstream may have held the very frame that is waited for.
         self.upstream.reap()?;
+        self.upstream.wake_idle();
         let ring = self.ring();
         let ready = || {
             let ready = self.look(cursor);

@@ -16,13 +16,12 @@ use framelane_shm::{SegmentName, ShmError};
 use crate::consumer::{Consumer, Found};
 use crate::feed::Feed;
 use crate::grant::WriteGrant;
-use crate::groups::{GroupName, Membership};
+use crate::groups::{GroupName, Membership, NO_LIMIT};
 use crate::job::Job;
 use crate::producer::Producer;
 use crate::record::Record;
 use crate::ring::Ring;
 use crate::seat::LOOK_INTERVAL;
-use crate::window::Window;
 use crate::{RingConfig, RingError, Seq};
 
 /// How a worker takes part.
@@ -168,7 +167,8 @@ impl Relay {
         self.output.ring()
     }
 
-    /// Claims the oldest frame within the window, waiting at most `patience`.
+    /// Claims the oldest frame within the window, waiting at most `patience`. Frames beyond it are
+    /// claimed where they stand in the way of older ones.
     ///
     /// # Errors
     /// As [`Consumer::claim`].
@@ -179,13 +179,13 @@ impl Relay {
             // At once, not when the last frame is done: a live reader need not wait for a worker
             // that sleeps with a frame in hand.
             self.copy_end()?;
-            let Window { limit, groups } = self.window_upstream();
-            let found = self.input.take(limit)?;
+            let limit = self.hand_limit_on();
+            let found = self.take(limit)?;
             let is_beyond = matches!(found, Found::Beyond);
             match found {
                 Found::Frame(grant) => {
                     // Whatever fails from here on, the frame goes to another worker.
-                    let job = Job { input: Some(grant), groups };
+                    let job = Job { input: Some(grant) };
                     // What is said of a frame is there before its output is.
                     if self.copy_descriptor()? {
                         match self.unless_done(job)? {
@@ -245,8 +245,7 @@ impl Relay {
         job: &Job,
         patience: Duration,
     ) -> Result<Option<WriteGrant>, RingError> {
-        let grant = self.output.acquire(self.feed.localise(job.seq()), patience)?;
-        Ok(grant.map(|grant| grant.for_groups(job.groups)))
+        self.output.acquire(self.feed.localise(job.seq()), patience)
     }
 
     /// Publishes a job's output, and only then releases its input.
@@ -316,19 +315,40 @@ impl Relay {
         Ok(())
     }
 
-    /// The window of the output ring, in the input ring's numbers, handed on to who feeds us.
-    fn window_upstream(&self) -> Window {
-        let Window { limit, groups } = self.output.ring().window();
+    /// Takes the oldest frame below `limit`; any, where those beyond stand in the way.
+    fn take(&mut self, limit: u64) -> Result<Found, RingError> {
+        match self.input.take(limit)? {
+            Found::Beyond if self.input.keeps_out_a_frame_below(limit)? => {
+                self.input.take(NO_LIMIT)
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// The limit of the output ring in the input ring's numbers, which those who feed us keep to.
+    fn limit(&self) -> u64 {
         let first = self.feed.localise(Seq::FIRST).raw();
         // An output ring that still finishes an older lineage lets nothing of this one in, but
         // for the first frames, which its reader comes to next.
-        let limit = if limit == u64::MAX { limit } else { limit.saturating_sub(first) };
+        match self.output.ring().limit() {
+            NO_LIMIT => NO_LIMIT,
+            limit => limit.saturating_sub(first),
+        }
+    }
+
+    /// Tells those who feed us the limit.
+    fn hand_limit_on(&self) -> u64 {
         let (input, group) = (self.input.ring(), self.input.group());
-        if input.group(group).limit.load(Ordering::Relaxed) != limit {
+        loop {
+            let limit = self.limit();
+            if input.group(group).limit.load(Ordering::Relaxed) == limit {
+                return limit;
+            }
+            // Looked at again: it may have fallen since, and who was stopped in between would undo
+            // what others have told.
             input.set_limit(group, limit);
             input.ring_producers();
         }
-        Window { limit, groups }
     }
 
     /// Releases a frame whose output exists already: its last worker died between publishing the
@@ -343,13 +363,7 @@ impl Relay {
     }
 
     fn wait_for_window(&self, timeout: Duration, limit: u64) {
-        let ring = self.output.ring();
-        let first = self.feed.localise(Seq::FIRST).raw();
-        let ready = || ring.window().limit.saturating_sub(first) > limit;
-        ring.header().producers_bell.wait(
-            self.output.seat().id(),
-            timeout.min(LOOK_INTERVAL),
-            ready,
-        );
+        let bell = &self.output.ring().header().producers_bell;
+        bell.wait(self.output.seat().id(), timeout.min(LOOK_INTERVAL), || self.limit() > limit);
     }
 }

@@ -1,12 +1,15 @@
 //! The window: how far past the ordered groups' cursors a ring's producers may run ahead.
 //!
-//! Workers claim only frames below the limit, so whoever gets the oldest missing frame always
-//! finds a slot for it in the output ring, whatever the others hold. An ordered group may still
-//! hold the frame before its cursor, so it costs the window one slot.
+//! Workers claim only frames below the limit of their output ring, so whoever gets the oldest
+//! missing frame always finds a slot for it there, whichever of them the others hold. A group may
+//! still hold the frame before its cursor, so that costs the window one slot: on a block ring one for
+//! all, since what a faster group holds lies within the window of the slowest.
 //!
-//! That holds only for groups that were there when a frame was claimed. So nothing is claimed for
-//! a block ring that nobody reads yet, and a frame is not published to a group that sets a limit
-//! but joined after the claim: a block ring full of frames beyond its limit would stand still.
+//! An ordered group that joins late makes the limit fall: it may wait for a frame that is far
+//! behind those that others have got long ago. Frames beyond the limit may be on their way then,
+//! and must not stand in the way of that one. So a frame is not published to an ordered group that
+//! has no room for it. And a worker takes frames beyond the limit nevertheless where they fill its
+//! input ring while one below the limit is still to come to it: that one needs their slots.
 
 use std::sync::atomic::Ordering;
 
@@ -16,59 +19,56 @@ use crate::groups::NO_LIMIT;
 use crate::ring::Ring;
 use crate::seq::Seq;
 
-/// What a ring's producers may claim from their feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
-    /// The first seq that must not be claimed yet; [`NO_LIMIT`] when any may.
-    pub(crate) limit: u64,
-    /// The groups that the limit takes into account, one bit for each.
-    pub(crate) groups: u8,
-}
-
 impl Ring {
-    /// The window as it is now.
-    pub(crate) fn window(&self) -> Window {
-        let groups = (0..GROUPS)
-            .filter(|&group| self.is_group_used(group))
-            .fold(0, |groups, group| groups | (1 << group));
-        if groups == 0 && self.policy() == Policy::Block {
-            return Window { limit: 0, groups };
-        }
-        Window { limit: self.limit_of(groups), groups }
-    }
-
-    fn limit_of(&self, groups: u8) -> u64 {
-        let of_kind = |ordered: bool| {
-            bits(groups.into()).filter(move |&group| self.is_group_ordered(group) == ordered)
-        };
-        let cursors =
-            || of_kind(true).map(|group| self.group(group).cursor.load(Ordering::Acquire));
-        let cursor = match self.policy() {
-            Policy::Block => cursors().min(),
-            Policy::DropOldest => cursors().max(),
-        };
-        let ordered = cursors().count() as u64;
-        let window = u64::from(self.slots()).saturating_sub(ordered).max(1);
-        let own = cursor.map_or(NO_LIMIT, |cursor| cursor.saturating_add(window));
-        // Further down the chain others may be the ones who set the pace.
-        let downstream =
-            of_kind(false).map(|group| self.group(group).limit.load(Ordering::Acquire)).min();
-        downstream.map_or(own, |limit| limit.min(own))
-    }
-
-    /// The groups to which a frame must not be published that was claimed when the window took
-    /// only the groups `known` into account.
-    pub(crate) fn groups_that_came_too_late(&self, known: u8) -> u8 {
-        if self.policy() == Policy::DropOldest {
+    /// The first seq that this ring's producers must not claim yet; [`NO_LIMIT`] when they may
+    /// claim any. For a block ring that nobody reads yet they may claim nothing.
+    pub(crate) fn limit(&self) -> u64 {
+        let groups = || (0..GROUPS).filter(|&group| self.is_group_used(group));
+        if self.policy() == Policy::Block && groups().next().is_none() {
             return 0;
         }
-        let limits = |group: u8| {
-            self.is_group_ordered(group)
-                || self.group(group).limit.load(Ordering::Acquire) != NO_LIMIT
+        // Further down the chain others may be the ones who set the pace.
+        let downstream = groups()
+            .filter(|&group| !self.is_group_ordered(group))
+            .map(|group| self.group(group).limit.load(Ordering::Acquire));
+        downstream.min().unwrap_or(NO_LIMIT).min(self.limit_of_ordered())
+    }
+
+    fn limit_of_ordered(&self) -> u64 {
+        let cursors = || {
+            let ordered = (0..GROUPS).filter(|&group| self.is_group_ordered(group));
+            ordered.map(|group| self.group(group).cursor.load(Ordering::Acquire))
         };
-        bits((!known).into())
-            .filter(|&group| limits(group))
+        let (cursor, held) = match self.policy() {
+            Policy::Block => (cursors().min(), 1),
+            Policy::DropOldest => (cursors().max(), cursors().count() as u64),
+        };
+        cursor.map_or(NO_LIMIT, |cursor| cursor.saturating_add(self.room_beside(held)))
+    }
+
+    /// How many frames from its cursor on an ordered group has room for, when `held` slots are held
+    /// by groups that are done with the frame.
+    fn room_beside(&self, held: u64) -> u64 {
+        u64::from(self.slots()).saturating_sub(held).max(1)
+    }
+
+    /// The groups among `active` that have no room for a frame yet.
+    pub(crate) fn without_room(&self, active: u8, seq: Seq) -> u8 {
+        if self.policy() == Policy::DropOldest || !self.has_feed() {
+            return 0;
+        }
+        let limit = |group| {
+            let cursor = self.group(group).cursor.load(Ordering::Acquire);
+            cursor.saturating_add(self.room_beside(1))
+        };
+        bits(active.into())
+            .filter(|&group| self.is_group_ordered(group) && limit(group) <= seq.raw())
             .fold(0, |groups, group| groups | (1 << group))
+    }
+
+    /// Whether who feeds this ring finds no slot, unless a reader takes one of its frames.
+    pub(crate) fn is_full(&self) -> bool {
+        self.policy() == Policy::Block && !(0..self.slots()).any(|slot| self.word(slot).is_free())
     }
 
     /// Whether a frame is in the ring, or was taken from it in its turn by every ordered group.

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`one_ring`] | each group gets each frame once, or it is counted as dropped; nothing is torn; no slot leaks; seqs have no gap and no double; the end comes; the books balance |
 //! | [`two_rings`] | every frame comes out once, in the order of the seqs, whatever the workers do; nothing stands still; the end comes; a new pusher goes on where the old one stopped |
+//! | [`two_stages`] | nothing stands still when an ordered reader joins late; who reads already misses nothing for it |
 //! | [`groups`] | a group gets what was published to it and nothing else, also when its bit was another one's before; what is published to a group that has left holds nobody up; the books balance |
 //!
 //! Each model can be weakened in one rule at a time, and then must break: a check that can't fail
@@ -20,3 +21,4 @@ mod explorer;
 mod groups;
 mod one_ring;
 mod two_rings;
+mod two_stages;

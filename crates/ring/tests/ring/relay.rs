@@ -325,15 +325,104 @@ fn frames_in_hand_when_an_ordered_reader_joins_do_not_take_its_room() {
         let Claim::Frame(frame) = recorder.claim(LONG).expect("healthy") else { panic!("a frame") };
         assert_eq!(frame.seq().number(), number);
     }
+    // The one that there is room for comes to it, and then the next that it did not miss.
+    let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
+    assert_eq!(frame.seq().number(), 0);
+    frame.done().expect("done");
     assert!(publish(&mut source, LONG));
-    // It sees that those in hand won't come, and moves on.
+    // It sees that the others won't come, and moves on.
     assert!(matches!(late.next(Duration::from_millis(10)).expect("healthy"), Turn::TimedOut));
-    let Work::Frame(job) = relays[0].claim(LONG).expect("healthy") else { panic!("a frame") };
-    let output = relays[0].acquire(&job, LONG).expect("healthy").expect("there is room");
-    let record = *job.record();
-    relays[0].publish(job, output, record).expect("published");
+    pass_on(&mut relays[0], 3);
     let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
     assert_eq!(frame.seq().number(), 3, "the first that was claimed after it joined");
+}
+
+/// Claims the frame that is expected to be the next one, and passes it on.
+fn pass_on(relay: &mut Relay, number: u64) {
+    let Work::Frame(job) = relay.claim(LONG).expect("healthy") else { panic!("a frame") };
+    assert_eq!(job.seq().number(), number);
+    let forwarded = relay.forward(job, LONG).expect("healthy");
+    assert!(matches!(forwarded, Forwarded::Done(_)), "there is room");
+}
+
+#[test]
+fn frames_between_two_stages_let_the_one_through_that_a_late_reader_waits_for() {
+    let namespace = Namespace::new();
+    let [from, between, to] = ["cam.in", "cam.mid", "cam.out"].map(|name| namespace.name(name));
+    let mut source = source(&from, 4);
+    let mut slow = attach(&from, &between, 2);
+    let mut fast = attach(&from, &between, 2);
+    let mut second = attach(&between, &to, 2);
+    let ring = Ring::wait(&to, || true).expect("healthy").expect("there");
+    let recorder = "recorder".parse().expect("a good name");
+    let mut recorder = Consumer::join(ring, &recorder).expect("joined");
+    let mut is_recorded = |number| match recorder.claim(LONG).expect("healthy") {
+        Claim::Frame(frame) => assert_eq!(frame.seq().number(), number),
+        other => panic!("{other:?} instead of a frame"),
+    };
+    // Nothing is there yet, but from now on the first stage knows how far it may go.
+    assert!(matches!(second.claim(Duration::ZERO).expect("healthy"), Work::TimedOut));
+    assert!(publish(&mut source, LONG));
+    let Work::Frame(oldest) = slow.claim(LONG).expect("healthy") else { panic!("a frame") };
+    for number in [1, 2] {
+        assert!(publish(&mut source, LONG));
+        pass_on(&mut fast, number);
+    }
+
+    // It waits for the oldest, which has no slot yet, and has no room for those that have.
+    let mut late = reader(&to);
+    pass_on(&mut second, 1);
+    is_recorded(1);
+    let forwarded = slow.forward(oldest, LONG).expect("healthy");
+    assert!(matches!(forwarded, Forwarded::Done(_)), "there is room");
+    pass_on(&mut second, 0);
+    is_recorded(0);
+    let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
+    assert_eq!(frame.seq().number(), 0);
+    frame.done().expect("done");
+    // The one after it is missing, and the one after that has waited.
+    assert!(matches!(late.next(Duration::from_millis(10)).expect("healthy"), Turn::TimedOut));
+    pass_on(&mut second, 2);
+    is_recorded(2);
+    let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
+    assert_eq!(frame.seq().number(), 2);
+}
+
+#[test]
+fn frames_that_only_wait_for_their_turn_stay_for_a_late_reader() {
+    let namespace = Namespace::new();
+    let [from, between, to] = ["cam.in", "cam.mid", "cam.out"].map(|name| namespace.name(name));
+    let mut source = source(&from, 4);
+    let mut first: Vec<_> = (0..2).map(|_| attach(&from, &between, 2)).collect();
+    let mut second = attach(&between, &to, 2);
+    let ring = Ring::wait(&to, || true).expect("healthy").expect("there");
+    let mut recorder =
+        Consumer::join(ring, &"recorder".parse().expect("a good name")).expect("joined");
+    assert!(matches!(second.claim(Duration::ZERO).expect("healthy"), Work::TimedOut));
+    for number in 0..2 {
+        assert!(publish(&mut source, LONG));
+        pass_on(&mut first[0], number);
+    }
+    let in_hand = first.iter_mut().map(|relay| {
+        assert!(publish(&mut source, LONG));
+        let Work::Frame(job) = relay.claim(LONG).expect("healthy") else { panic!("a frame") };
+        job
+    });
+    let in_hand: Vec<_> = in_hand.collect();
+
+    // It is slow with the first one; the ring between is full, and frames wait to get into it.
+    let mut late = reader(&to);
+    pass_on(&mut second, 0);
+    assert!(matches!(recorder.claim(LONG).expect("healthy"), Claim::Frame(_)));
+    let Turn::Frame(slow) = late.next(LONG).expect("healthy") else { panic!("a frame") };
+    let mut in_hand = first.iter_mut().zip(in_hand);
+    let (relay, job) = in_hand.next().expect("the first of two");
+    assert!(matches!(relay.forward(job, LONG).expect("healthy"), Forwarded::Done(_)));
+    assert!(matches!(second.claim(Duration::ZERO).expect("healthy"), Work::TimedOut));
+    slow.done().expect("done");
+    pass_on(&mut second, 1);
+    let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
+    assert_eq!(frame.seq().number(), 1, "none is missing");
 }
 
 /// Rule: a frame that is passed on keeps its bytes, its seq and its metadata, says that nobody
