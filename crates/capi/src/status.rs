@@ -89,6 +89,7 @@ fn status_of(error: &RingError) -> fl_status {
             ShmError::BadName { .. } => FL_BAD_ARGUMENT,
             ShmError::TooSmall { .. } => FL_NO_MEMORY,
             ShmError::Forked => FL_LOST,
+            ShmError::ForeignOwner { .. } => FL_BAD_RING,
             _ => FL_SYSTEM,
         },
         RingError::BadConfig(_) | RingError::BadGroupName(_) => FL_BAD_ARGUMENT,

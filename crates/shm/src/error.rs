@@ -20,6 +20,19 @@ pub enum ShmError {
     /// No segment has this name.
     #[error("there is no segment '{0}'")]
     NotFound(String),
+    /// Another user made the segment, and could change it under whoever maps it.
+    #[error(
+        "segment '{name}' belongs to user {owner}, not to user {user} or root: run all stages as \
+         one user, or have its owner remove it (framelane gc)"
+    )]
+    ForeignOwner {
+        /// The segment.
+        name: String,
+        /// The id of the user who made it.
+        owner: u32,
+        /// The id of the user that this process runs as.
+        user: u32,
+    },
     /// The file system of shared memory can't hold the segment.
     #[error(
         "shared memory is too small: the ring needs {needed_mib} MiB, {folder} has {free_mib} MiB \

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use rustix::process::geteuid;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use crate::fork::{Guarded, between_forks};
@@ -28,6 +29,8 @@ use crate::{Memory, SegmentName, ShmError, View};
 pub const SHM_FOLDER: &str = "/dev/shm";
 
 const PAGE: usize = 4096;
+
+const ROOT: u32 = 0;
 
 /// An open segment: its memory, and the file whose bytes can be locked.
 #[derive(Debug)]
@@ -102,7 +105,8 @@ impl Segment {
     /// Opens the segment that has the name now.
     ///
     /// # Errors
-    /// [`ShmError::NotFound`] when nothing has the name.
+    /// [`ShmError::NotFound`] when nothing has the name, [`ShmError::ForeignOwner`] when another
+    /// user made what has it. Root may open anybody's, and root's may be opened by anybody.
     pub fn open(name: &SegmentName) -> Result<Self, ShmError> {
         loop {
             if let Some(segment) = between_forks(|| Self::try_open(name))? {
@@ -119,6 +123,7 @@ impl Segment {
             }
             other => other,
         })?;
+        check_owner(name, &file)?;
         let shmem = match ShmemConf::new().os_id(name.os_id()).open() {
             Ok(shmem) => shmem,
             Err(_) if !leads_to(name, &file)? => return Ok(None),
@@ -315,6 +320,17 @@ fn open(path: &std::path::Path) -> Result<File, ShmError> {
         .map_err(ShmError::os(format!("opening {}", path.display())))
 }
 
+/// Refuses what another user made. `shared_memory` makes segments that only their owner may open, so
+/// such a one was laid out for others.
+fn check_owner(name: &SegmentName, file: &File) -> Result<(), ShmError> {
+    let metadata = file.metadata().map_err(ShmError::os("asking for the segment's owner"))?;
+    let (owner, user) = (metadata.uid(), geteuid().as_raw());
+    if owner == user || owner == ROOT || user == ROOT {
+        return Ok(());
+    }
+    Err(ShmError::ForeignOwner { name: name.ring().to_owned(), owner, user })
+}
+
 fn leads_to(name: &SegmentName, file: &File) -> Result<bool, ShmError> {
     let inode = file.metadata().map_err(ShmError::os("asking for the segment's inode"))?.ino();
     match fs::metadata(name.path()) {
@@ -375,5 +391,39 @@ mod tests {
         let namespace = format!("segment-room-{}", std::process::id());
         let (rings, private) = list_segments(&namespace).expect("readable");
         assert!(rings.is_empty() && private.is_empty());
+    }
+    #[test]
+    fn what_another_user_laid_out_is_refused() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+
+        use rustix::process::Uid;
+        use rustix::thread::set_thread_res_uid;
+
+        let name = name("owner");
+        drop(Segment::create(&name, 4096, |_| ()).expect("created"));
+        drop(Segment::open(&name).expect("one's own"));
+        // Only root can give a file away, and become somebody else; others see the first half.
+        if geteuid().as_raw() == ROOT {
+            fs::set_permissions(name.path(), fs::Permissions::from_mode(0o666))
+                .expect("it is ours");
+            let open_as = |user| {
+                std::thread::scope(|scope| {
+                    let open = || {
+                        // The kernel's users are those of threads.
+                        let user = Uid::from_raw(user);
+                        set_thread_res_uid(user, user, user).expect("root may");
+                        Segment::open(&name).map(drop)
+                    };
+                    scope.spawn(open).join().expect("no panic")
+                })
+            };
+            open_as(4321).expect("root's");
+            chown(name.path(), Some(1234), None).expect("root may");
+            open_as(1234).expect("one's own");
+            open_as(ROOT).expect("root looks at anybody's");
+            let refused = open_as(4321).expect_err("another one's").to_string();
+            assert!(refused.contains("belongs to user 1234, not to user 4321"), "{refused}");
+        }
+        fs::remove_file(name.path()).expect("still there");
     }
 }
