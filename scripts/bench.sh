@@ -21,7 +21,7 @@ readonly rounds=${ROUNDS:-5} slow_seconds=${SLOW_SECONDS:-600}
 read -ra parts <<<"${*:-hop frames workers job latency slow loop}"
 
 scripts/setup.sh test
-target=$(cd "$(scripts/lib/target_dir.sh)" && pwd)
+target=$(scripts/lib/target_dir.sh)
 results=$target/bench/results
 mkdir -p "$results"
 LIBAV=1 scripts/build.sh
