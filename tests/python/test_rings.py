@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 from conftest import drain, feed, picture
@@ -126,6 +128,20 @@ def test_a_workers_output_can_be_written(background):
     outputs = end.join()
     assert [seq for seq, _, _ in outputs] == list(range(5))
     assert all((array == 255 - picture(seq)).all() for seq, _, array in outputs)
+
+
+def test_asyncio_reads_in_threads_to_the_end(background):
+    feeder = background(lambda: feed("cam.in", 9))
+
+    async def read():
+        seqs = []
+        with fl.Source("cam.in", timeout=30) as source:
+            while (frame := await asyncio.to_thread(next, source, None)) is not None:
+                seqs.append(frame.seq)
+        return seqs
+
+    assert asyncio.run(read()) == list(range(9))
+    feeder.join()
 
 
 def test_shapes_that_are_no_picture_are_refused():

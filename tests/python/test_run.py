@@ -47,6 +47,15 @@ def test_a_file_goes_through_the_model(clip, tmp_path, start_method):
     assert not stages()
 
 
+def test_a_file_goes_through_a_model_of_batches(clip, tmp_path):
+    output = tmp_path / "out.nut"
+    summary = fl.run(
+        lambda frames: 255 - np.stack(frames), str(clip), str(output), batch=4, pusher_args=LOSSLESS
+    )
+    assert summary == fl.Summary(processed=30, dropped=0, failed=0, restarts=0)
+    assert frame_hashes(output) == frame_hashes(clip, "-vf", "format=rgb24,negate")
+
+
 def test_sound_goes_around_the_model(clip, tmp_path):
     output = tmp_path / "out.flv"
     fl.run(lambda frame: frame, str(clip), str(output), workers=1)

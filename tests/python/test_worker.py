@@ -222,7 +222,7 @@ def test_a_sinks_want_of_room_is_no_failure_of_the_frame_either(no_room, backgro
 def test_stop_ends_the_waiting_for_room(no_room, background):
     with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
         waiting = background(lambda: [out.fill(0) for _, out in worker])
-        wait_until(lambda: worker._frame is not None and worker._frame.seq == 3)
+        wait_until(lambda: worker._hands[0].frame is not None and worker._hands[0].frame.seq == 3)
         worker.stop()
         waiting.join(5)
     end = background(no_room)
@@ -236,6 +236,19 @@ def test_ctrl_c_interrupts_the_waiting():
     with pytest.raises(KeyboardInterrupt):
         with fl.Worker("cam.in", "cam.out") as worker:
             next(worker)
+
+
+def test_a_time_out_that_a_signal_handler_raises_is_not_swallowed():
+    def handler(*_):
+        raise TimeoutError("the user's own")
+
+    old = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with fl.Worker("cam.in", "cam.out") as worker, pytest.raises(TimeoutError, match="own"):
+            next(worker)
+    finally:
+        signal.signal(signal.SIGALRM, old)
 
 
 def test_stop_ends_the_loop_after_the_frame_in_hand(background):

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use framelane_ring::{RingError, ShmError};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTimeoutError, PyValueError};
 use pyo3::{PyErr, create_exception};
 
 create_exception!(
@@ -25,6 +25,8 @@ create_exception!(
     FramelaneError,
     "The array's frame is no longer in hand; its memory belongs to somebody else by now."
 );
+
+create_exception!(framelane, TimedOut, PyTimeoutError, "What was waited for did not come in time.");
 
 /// The exception for an error of a ring.
 pub(crate) fn raise(error: RingError) -> PyErr {

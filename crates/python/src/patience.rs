@@ -4,10 +4,10 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use framelane_ring::RingError;
-use pyo3::exceptions::{PyTimeoutError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::error::raise;
+use crate::error::{TimedOut, raise};
 
 /// How long the interpreter may stay deaf to signals.
 const SLICE: Duration = Duration::from_millis(100);
@@ -15,7 +15,7 @@ const SLICE: Duration = Duration::from_millis(100);
 /// Calls `step` with a moment's patience, again and again, until it has something.
 ///
 /// # Errors
-/// `TimeoutError` after `timeout`, `KeyboardInterrupt`, or what the step meets.
+/// [`TimedOut`] after `timeout`, `KeyboardInterrupt`, or what the step meets.
 pub(crate) fn wait_for<T: Send>(
     py: Python<'_>,
     what: &str,
@@ -31,7 +31,7 @@ pub(crate) fn wait_for<T: Send>(
         py.check_signals()?;
         if left.is_zero() {
             let waited = start.elapsed().as_secs_f64();
-            return Err(PyTimeoutError::new_err(format!("no {what} within {waited:.1} s")));
+            return Err(TimedOut::new_err(format!("no {what} within {waited:.1} s")));
         }
     }
 }

@@ -183,7 +183,7 @@ impl Relay {
             return Ok(Some(Step::Over));
         }
         let mut place = self.place.lock_detached()?;
-        let Some(place) = place.as_mut() else {
+        if place.is_none() {
             let attached = Rings::wait(&self.from, &self.to, &self.options, looks_for(patience))?;
             let rings = match attached {
                 Attached::Ready(rings) => *rings,
@@ -192,8 +192,8 @@ impl Relay {
             };
             let (input, output) = (Views::default(), Views::default());
             *place = Some(Place { input, output, grant: None, held: None, rings });
-            return Ok(None);
-        };
+        }
+        let Some(place) = place.as_mut() else { return Ok(None) };
         if place.rings.input().is_draining() {
             return Ok(Some(Step::Over));
         }

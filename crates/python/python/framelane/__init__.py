@@ -16,7 +16,7 @@ everything else, too.
 """
 
 from ._arrays import Frame, Output
-from ._native import ClaimEnded, ForkedError, FramelaneError
+from ._native import ClaimEnded, ForkedError, FramelaneError, TimedOut
 from ._native import version as _version
 from ._rings import Sink, Source
 from ._run import ModelFailed, StageFailed, Summary, run
@@ -37,6 +37,7 @@ __all__ = [
     "StageFailed",
     "Summary",
     "Tally",
+    "TimedOut",
     "Worker",
     "run",
 ]

@@ -7,9 +7,9 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from typing import Any
 
+from ._model import Model
 from ._stages import GRACE, StageFailed, die_with
 from ._tally import Tally, log
 from ._worker import Worker
@@ -38,12 +38,12 @@ class Crew:
         self,
         context: Any,
         workers: int,
-        model: Callable[..., Any],
+        model: Model,
         rings: tuple[str, str],
         on_error: str,
     ) -> None:
         self.restarts = 0
-        job = (model, rings, on_error, workers + 2, os.getpid())
+        job = (model, rings, on_error, workers * model.size + 2, os.getpid())
         self._raises = on_error == "raise"
         self._members = [_Member(context, job) for _ in range(workers)]
 
@@ -142,7 +142,7 @@ class _SharedTally(Tally):
 
 
 def _work(
-    model: Callable[..., Any],
+    model: Model,
     rings: tuple[str, str],
     on_error: str,
     slots: int,

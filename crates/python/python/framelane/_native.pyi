@@ -9,6 +9,7 @@ _Array = TypeVar("_Array", bound=np.ndarray)
 class FramelaneError(RuntimeError): ...
 class ForkedError(FramelaneError): ...
 class ClaimEnded(FramelaneError): ...
+class TimedOut(TimeoutError): ...
 
 __all__ = [
     "Claim",
@@ -17,6 +18,7 @@ __all__ = [
     "FramelaneError",
     "Reader",
     "Relay",
+    "TimedOut",
     "Writer",
     "version",
 ]

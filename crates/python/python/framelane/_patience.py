@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ._arrays import Frame, claimed
-from ._native import Claim
+from ._native import Claim, TimedOut
 from ._tally import log
 
 #: Seconds without a frame after which the log says what is waited for.
@@ -22,7 +22,7 @@ def claim(place: _Place, ring: str, timeout: float | None) -> Frame | None:
     """The next frame; None at the end of the stream."""
     try:
         granted = place.claim(Frame, _QUIET if timeout is None else timeout)
-    except TimeoutError:
+    except TimedOut:
         if timeout is not None:
             raise
         log.warning("no frame on ring '%s' for %g s: waiting (see `framelane ls`)", ring, _QUIET)

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ._crew import Crew, ModelFailed
+from ._model import Model, check_model
 from ._stages import Stage, StageFailed, find_program
 from ._tally import log
-from ._worker import check_model
 
 __all__ = ["ModelFailed", "StageFailed", "Summary", "run"]
 
@@ -50,6 +50,7 @@ def run(
     *,
     workers: int = 2,
     on_error: str = "forward",
+    batch: int | None = None,
     puller_args: Sequence[str] = (),
     pusher_args: Sequence[str] = (),
     start_method: str = "fork",
@@ -61,7 +62,7 @@ def run(
     is started again, and its frame goes to another one.
 
     :param model: ``model(frame)`` returns the output as an array, or ``model(frame, out)`` writes
-        it; see :meth:`Worker.run`, also for ``on_error``.
+        it; see :meth:`Worker.run`, also for ``on_error`` and ``batch``.
     :param workers: processes that run the model side by side.
     :param puller_args: more arguments for the puller, such as ``["--size", "640x360"]``.
     :param pusher_args: more arguments for the pusher, such as ``["--bitrate", "4M"]``.
@@ -73,14 +74,15 @@ def run(
     """
     if workers < 1:
         raise ValueError(f"{workers} workers process nothing: use at least 1")
-    check_model(model, on_error)
+    check_model(model, on_error, batch)
     if start_method not in ("fork", "spawn"):
         raise ValueError(f"start_method is {start_method!r}, not fork or spawn")
     _refuse_same(source, target)
     _remove_rings_of_the_dead()
     name = f"run-{os.getpid()}-{next(_NUMBERS)}"
     context = multiprocessing.get_context(start_method)
-    crew = Crew(context, workers, model, (f"{name}.in", f"{name}.out"), on_error)
+    rings = (f"{name}.in", f"{name}.out")
+    crew = Crew(context, workers, Model(model, batch), rings, on_error)
     stages: list[Stage] = []
     with _sigterm_as_exit():
         try:
@@ -89,6 +91,7 @@ def run(
             output = ["--ring", f"{name}.out", "--output", target]
             stages.append(Stage("pusher", [*output, *pusher_args]))
             pull = ["--input", source, "--ring", f"{name}.in"]
+            pull += _slots_for(workers, batch, puller_args)
             stages.append(Stage("puller", [*pull, *puller_args]))
             while not all([stage.is_over() for stage in stages]):
                 crew.keep_up()
@@ -105,6 +108,14 @@ def _sum_up(crew: Crew) -> Summary:
     if tally.dropped and not tally.processed:
         log.warning("nothing was published: the model returned None for every frame")
     return Summary(*tally.counts(), restarts=crew.restarts)
+
+
+def _slots_for(workers: int, batch: int | None, puller_args: Sequence[str]) -> list[str]:
+    """An option for as many slots in the input ring as all batches together can take."""
+    chosen = [name for name in puller_args if name.startswith("--slots")]
+    if batch is None or chosen or "FRAMELANE_SLOTS" in os.environ:
+        return []
+    return ["--slots", str(max(8, workers * batch + 2))]
 
 
 def _refuse_same(source: str, target: str) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from ._arrays import Frame, Output, check_in_hand, claimed, store
-from ._native import Relay
-from ._patience import claim
+from ._arrays import Frame, Output, check_in_hand, store
+from ._hand import Hand
+from ._model import Model, check_batch, check_model
 from ._tally import Tally
 
-ON_ERROR = ("raise", "forward", "give-back")
+_Batches = Iterator["tuple[list[Frame], list[Output]]"]
 
 
 class Worker:
@@ -40,10 +39,8 @@ class Worker:
         timeout: float | None = None,
     ) -> None:
         self.timeout = timeout
-        self._from_ring = from_ring
-        self._relay = Relay(from_ring, to_ring, group, slots)
-        self._frame: Frame | None = None
-        self._out: Output | None = None
+        self._place = (from_ring, to_ring, group, slots)
+        self._hands = [Hand(*self._place)]
 
     def __enter__(self) -> Worker:
         return self
@@ -56,29 +53,60 @@ class Worker:
     ) -> None:
         # A frame that the model can't take counts as one that kills: it must not go round for ever.
         # One that has no room for its output was never given to the model.
-        if self._frame is not None and self._out is not None and isinstance(error, Exception):
-            self.fail(self._frame)
+        for hand in self._hands:
+            if hand.out is not None and isinstance(error, Exception):
+                hand.fail()
         self.close()
 
     def __iter__(self) -> Iterator[tuple[Frame, Output]]:
         return self
 
     def __next__(self) -> tuple[Frame, Output]:
-        if self._out is not None:
-            self._publish()
-        # After a time-out, the frame that had no room is still in hand.
-        if self._frame is None:
-            self._frame = claim(self._relay, self._from_ring, self.timeout)
-        if self._frame is None:
+        self._publish()
+        pair = self._hands[0].take(self.timeout)
+        if pair is None:
             raise StopIteration
-        room = self._relay.acquire(Output, self.timeout)
-        if room is None:
-            self.give_back(self._frame)
-            raise StopIteration
-        self._out = claimed(room, self._frame._claim)
-        return self._frame, self._out
+        return pair
 
-    def run(self, model: Callable[..., Any], *, on_error: str = "forward") -> Tally:
+    def batches(self, size: int) -> _Batches:
+        """The loop with lists, for models that want several frames at a time.
+
+        It gives ``(frames, outs)``: at least one frame, for which it waits, and as many more as are
+        there already, up to ``size``. The outputs are published when the next batch is asked for.
+        Both rings need the slots for it. A frame that somebody died or failed with comes alone, so
+        that a bad one takes no others with it.
+        """
+        check_batch(size)
+        while len(self._hands) < size:
+            self._hands.append(Hand(*self._place))
+        return iter(lambda: self._next_batch(size), None)
+
+    def _next_batch(self, size: int) -> tuple[list[Frame], list[Output]] | None:
+        """The next batch; None at the end of the stream."""
+        self._publish()
+        first, *others = self._hands[:size]
+        pair = first.take(self.timeout)
+        if pair is None:
+            return None
+        pairs = [pair]
+        for hand in others:
+            pair = None if pairs[0][0].redelivered else hand.take_ready()
+            if pair is None:
+                break
+            if pair[0].redelivered:
+                hand.give_back()
+                break
+            pairs.append(pair)
+        frames, outs = zip(*pairs)
+        return list(frames), list(outs)
+
+    def run(
+        self,
+        model: Callable[..., Any],
+        *,
+        on_error: str = "forward",
+        batch: int | None = None,
+    ) -> Tally:
         """Processes frames until the stream ends; returns what became of them.
 
         ``model(frame)`` returns the output, an array of the frame's shape and dtype, or None to
@@ -89,105 +117,90 @@ class Worker:
         - ``"give-back"`` gives it to another worker; after three failures it is passed on (on a
           drop-oldest ring: dropped),
         - ``"raise"`` ends the loop.
+
+        :param batch: the model takes lists of up to so many frames, as :meth:`batches` gives them:
+            ``model(frames)`` returns as many outputs, ``model(frames, outs)`` writes them. When it
+            fails on several, each of them comes once more, alone.
         """
-        check_model(model, on_error)
+        check_model(model, on_error, batch)
         tally = Tally()
-        self._run(model, on_error, tally)
+        self._run(Model(model, batch), on_error, tally)
         return tally
 
-    def _run(self, model: Callable[..., Any], on_error: str, tally: Tally) -> None:
-        writes = _takes_output(model)
-        while self._process(model, writes, on_error, tally):
+    def _run(self, model: Model, on_error: str, tally: Tally) -> None:
+        batches = self.batches(model.size)
+        while self._process(batches, model, on_error, tally):
             pass
 
-    def _process(
-        self, model: Callable[..., Any], writes: bool, on_error: str, tally: Tally
-    ) -> bool:
-        """Processes one frame; false at the end of the stream. A function of its own: arrays that
+    def _process(self, batches: _Batches, model: Model, on_error: str, tally: Tally) -> bool:
+        """Processes one batch; false at the end of the stream. A function of its own: arrays that
         nobody holds any more need not be taken back, which is half of what a frame costs here.
         """
-        granted = next(self, None)
-        if granted is None:
+        taken = next(batches, None)
+        if taken is None:
             return False
-        frame, out = granted
+        frames, outs = taken
         try:
-            result = model(frame, out) if writes else model(frame)
-            if self._frame is not frame:
-                return True  # The model has ended it by itself, as with `forward`.
-            if not writes and result is None:
-                self.skip(frame)
-                tally.note_none()
-                return True
-            if not writes:
-                store(result, out, "the model returned")
-            tally.note_output()
+            made = zip(self._hands, frames, outs, model(frames, outs))
+            # What the model has ended by itself, as with `forward`, is in no hand any more.
+            mine = [(hand, out, result) for hand, frame, out, result in made if hand.frame is frame]
+            for _, out, result in mine:
+                if result is not None and result is not out:
+                    store(result, out, "the model returned")
+            for hand, _, result in mine:
+                if result is None:
+                    hand.skip()
+                    tally.note_none()
+                else:
+                    tally.note_output()
         except Exception as error:
-            tally.note_failure(frame.seq, error)
+            tally.note_failure(frames[0].seq, error)
             if on_error == "raise":
                 raise
-            if self._frame is frame:
-                self.forward(frame) if on_error == "forward" else self.fail(frame)
+            # Of several, nobody knows which it was: each comes again, alone.
+            forwards = on_error == "forward" and len(frames) == 1
+            for hand in self._hands:
+                if hand.frame is not None:
+                    hand.forward(self.timeout) if forwards else hand.fail()
         return True
 
     def skip(self, frame: Frame) -> None:
         """Ends the frame without an output: nobody waits for one."""
-        self._in_hand(frame)
-        self._end(self._relay.skip)
+        self._hand_of(frame).skip()
 
     def forward(self, frame: Frame) -> None:
         """Publishes the frame as it is, marked as unprocessed."""
-        self._in_hand(frame)
-        self._end(lambda: self._relay.forward(self.timeout))
+        self._hand_of(frame).forward(self.timeout)
 
     def give_back(self, frame: Frame) -> None:
         """Gives the frame to another worker."""
-        self._in_hand(frame)
-        self._end(self._relay.give_back)
+        self._hand_of(frame).give_back()
 
     def fail(self, frame: Frame) -> None:
         """Gives the frame to another worker because this one can't process it.
 
         A frame that failed three times is passed on unprocessed, or dropped on a drop-oldest ring.
         """
-        self._in_hand(frame)
-        self._end(self._relay.fail)
+        self._hand_of(frame).fail()
 
     def stop(self) -> None:
         """Lets the loop end after the frame in hand. May be called from a signal handler."""
-        self._relay.stop()
+        for hand in self._hands:
+            hand.stop()
 
     def close(self) -> None:
         """Leaves both rings; a frame in hand is given back."""
-        self._frame = self._out = None
-        self._relay.close()
-
-    def _in_hand(self, frame: Frame) -> None:
-        check_in_hand(frame, self._frame, "worker")
+        for hand in self._hands:
+            hand.close()
 
     def _publish(self) -> None:
-        assert self._out is not None
-        meta = self._out.meta
-        self._end(lambda: self._relay.publish(meta))
+        for hand in self._hands:
+            if hand.out is not None:
+                hand.publish()
 
-    def _end(self, how: Callable[[], None]) -> None:
-        self._frame = self._out = None
-        how()
-
-
-def check_model(model: Callable[..., Any], on_error: str) -> None:
-    """Refuses what can't be a model, and options that don't exist."""
-    if not callable(model):
-        raise TypeError(f"the model has to be callable, as model(frame); this is {model!r}")
-    if on_error not in ON_ERROR:
-        raise ValueError(f"on_error is {on_error!r}, not one of {', '.join(ON_ERROR)}")
-
-
-def _takes_output(model: Callable[..., Any]) -> bool:
-    """Whether the model is called with the frame and the room for its output."""
-    try:
-        parameters = inspect.signature(model).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [p for p in parameters if p.kind in positional and p.default is p.empty]
-    return len(required) >= 2
+    def _hand_of(self, frame: Frame) -> Hand:
+        claims = ((hand, hand.frame._claim) for hand in self._hands if hand.frame is not None)
+        claim = getattr(frame, "_claim", None)
+        hand = next((hand for hand, held in claims if held is claim), self._hands[0])
+        check_in_hand(frame, hand.frame, "worker")
+        return hand

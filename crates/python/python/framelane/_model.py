@@ -1,0 +1,63 @@
+"""Models: what is called with frames, and what it makes of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ._arrays import Frame, Output
+
+ON_ERROR = ("raise", "forward", "give-back")
+
+
+class Model:
+    """A function of one frame or of several, which returns its outputs or writes them."""
+
+    def __init__(self, function: Callable[..., Any], batch: int | None) -> None:
+        self.size = 1 if batch is None else batch
+        self._function = function
+        self._takes_lists = batch is not None
+        self._writes = _takes_output(function)
+
+    def __call__(self, frames: list[Frame], outs: list[Output]) -> list[Any]:
+        """One result for each frame: an array, None to drop the frame, or its output itself."""
+        arguments: tuple[Any, ...] = (frames, outs) if self._writes else (frames,)
+        if not self._takes_lists:
+            result = self._function(*(values[0] for values in arguments))
+            return list(outs) if self._writes else [result]
+        results = self._function(*arguments)
+        if self._writes:
+            return list(outs)
+        if results is None:
+            return [None] * len(frames)
+        if len(results) != len(frames):
+            raise ValueError(f"the model returned {len(results)} outputs for {len(frames)} frames")
+        return list(results)
+
+
+def check_model(function: Callable[..., Any], on_error: str, batch: int | None) -> None:
+    """Refuses what can't be a model, and options that don't exist."""
+    if not callable(function):
+        raise TypeError(f"the model has to be callable, as model(frame); this is {function!r}")
+    if on_error not in ON_ERROR:
+        raise ValueError(f"on_error is {on_error!r}, not one of {', '.join(ON_ERROR)}")
+    if batch is not None:
+        check_batch(batch)
+
+
+def check_batch(size: int) -> None:
+    """Refuses what can't be the size of a batch."""
+    if size < 1:
+        raise ValueError(f"a batch has at least 1 frame, not {size}")
+
+
+def _takes_output(function: Callable[..., Any]) -> bool:
+    """Whether the function is called with the frames and the room for their outputs."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [p for p in parameters if p.kind in positional and p.default is p.empty]
+    return len(required) >= 2
