@@ -23,27 +23,29 @@ impl Ring {
     /// The first seq that this ring's producers must not claim yet; [`NO_LIMIT`] when they may
     /// claim any. For a block ring that nobody reads yet they may claim nothing.
     pub(crate) fn limit(&self) -> u64 {
-        let groups = || (0..GROUPS).filter(|&group| self.is_group_used(group));
-        if self.policy() == Policy::Block && groups().next().is_none() {
-            return 0;
-        }
+        let (mut slowest, mut fastest, mut ordered) = (NO_LIMIT, 0, 0);
         // Further down the chain others may be the ones who set the pace.
-        let downstream = groups()
-            .filter(|&group| !self.is_group_ordered(group))
-            .map(|group| self.group(group).limit.load(Ordering::Acquire));
-        downstream.min().unwrap_or(NO_LIMIT).min(self.limit_of_ordered())
-    }
-
-    fn limit_of_ordered(&self) -> u64 {
-        let cursors = || {
-            let ordered = (0..GROUPS).filter(|&group| self.is_group_ordered(group));
-            ordered.map(|group| self.group(group).cursor.load(Ordering::Acquire))
-        };
+        let mut downstream = NO_LIMIT;
+        let mut is_read = false;
+        for group in (0..GROUPS).filter(|&group| self.is_group_used(group)) {
+            is_read = true;
+            if self.is_group_ordered(group) {
+                let cursor = self.group(group).cursor.load(Ordering::Acquire);
+                (slowest, fastest) = (cursor.min(slowest), cursor.max(fastest));
+                ordered += 1;
+            } else {
+                downstream = self.group(group).limit.load(Ordering::Acquire).min(downstream);
+            }
+        }
         let (cursor, held) = match self.policy() {
-            Policy::Block => (cursors().min(), 1),
-            Policy::DropOldest => (cursors().max(), cursors().count() as u64),
+            Policy::Block if !is_read => return 0,
+            Policy::Block => (slowest, 1),
+            Policy::DropOldest => (fastest, ordered),
         };
-        cursor.map_or(NO_LIMIT, |cursor| cursor.saturating_add(self.room_beside(held)))
+        if ordered == 0 {
+            return downstream;
+        }
+        cursor.saturating_add(self.room_beside(held)).min(downstream)
     }
 
     /// How many frames from its cursor on an ordered group has room for, when `held` slots are held
@@ -54,7 +56,7 @@ impl Ring {
 
     /// The groups among `active` that have no room for a frame yet.
     pub(crate) fn without_room(&self, active: u8, seq: Seq) -> u8 {
-        if self.policy() == Policy::DropOldest || !self.has_feed() {
+        if !self.has_feed() || self.policy() == Policy::DropOldest {
             return 0;
         }
         let limit = |group| {
