@@ -13,7 +13,7 @@ use crate::failpoint::failpoint;
 use crate::journal::{CountedEdge, Entry};
 use crate::layout::COUNTERS;
 use crate::ring::Ring;
-use crate::{Record, RingError, Seq};
+use crate::{Policy, Record, RingError, Seq};
 
 /// How often a publish starts over because groups came or went: more than all participants
 /// together could need.
@@ -164,15 +164,17 @@ impl Ring {
         Ok(done.then_some(groups))
     }
 
-    /// Writes down a publish to the active groups, and tells which those are; `None` when they
-    /// never stand still.
+    /// Writes down a publish to the active groups that have room, and tells which those are; `None`
+    /// when they never stand still.
     fn write_down_publish(&self, id: u8, slot: u32, seq: Seq) -> Option<u8> {
         let active = &self.header().active_groups;
         let now = || u8::try_from(active.load(Ordering::SeqCst) & 0xff).expect("8 bits are left");
+        // A source needs no window: its frames come in order, and wait for slots.
+        let in_window = self.has_feed() && self.policy() == Policy::Block;
+        let with_room = |active| if in_window { self.with_room(active, seq) } else { active };
         (0..PUBLISH_TRIES).find_map(|_| {
             let active = now();
-            let crowded = self.without_room(active, seq);
-            let groups = active & !crowded;
+            let groups = with_room(active);
             let counter = Counter::Published.index();
             let entry = Entry { edge: CountedEdge::Publish, groups, counter, slot };
             self.foretell(id, entry, seq);
@@ -181,8 +183,7 @@ impl Ring {
             // fence takes four times as long.
             self.line(id).journal_edge.swap(entry.pack(), Ordering::SeqCst);
             // The same bit may be another group's by now, with less room.
-            let still = now() == active && crowded == self.without_room(active, seq);
-            still.then_some(groups)
+            (now() == active && with_room(active) == groups).then_some(groups)
         })
     }
 

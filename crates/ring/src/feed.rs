@@ -222,8 +222,10 @@ impl Upstream {
     /// the limit on: who waits for a frame does not see that a cursor further down has moved.
     pub(crate) fn wake_idle(&self) {
         let Some((feed, ring, above)) = &self.feed else { return };
-        let waits = ring.has_feed() && ring.header().producers_bell.waiters() != 0;
-        if let Some(group) = ring.find_group(&feed.group).filter(|_| waits) {
+        if ring.has_feed()
+            && ring.header().producers_bell.waiters() != 0
+            && let Some(group) = ring.find_group(&feed.group)
+        {
             ring.ring_group(group);
         }
         above.wake_idle();

@@ -106,7 +106,7 @@ shared_struct! {
         8 => name: [AtomicU64; 4],
         /// Ordered groups: the seq that is waited for.
         40 => cursor: AtomicU64,
-        /// Other groups: the limit of their output ring, in the seqs of this one; all ones when there is none.
+        /// Other groups: the limit of their output ring, in the seqs of this ring; all ones for none.
         48 => limit: AtomicU64,
         /// The sums of the counters when the group took its bit.
         56 => base: [AtomicU64; 10],

@@ -54,17 +54,14 @@ impl Ring {
         u64::from(self.slots()).saturating_sub(held).max(1)
     }
 
-    /// The groups among `active` that have no room for a frame yet.
-    pub(crate) fn without_room(&self, active: u8, seq: Seq) -> u8 {
-        if !self.has_feed() || self.policy() == Policy::DropOldest {
-            return 0;
-        }
+    /// The groups among `active` that have room for a frame, on a block ring.
+    pub(crate) fn with_room(&self, active: u8, seq: Seq) -> u8 {
         let limit = |group| {
             let cursor = self.group(group).cursor.load(Ordering::Acquire);
             cursor.saturating_add(self.room_beside(1))
         };
         bits(active.into())
-            .filter(|&group| self.is_group_ordered(group) && limit(group) <= seq.raw())
+            .filter(|&group| !self.is_group_ordered(group) || seq.raw() < limit(group))
             .fold(0, |groups, group| groups | (1 << group))
     }
 

@@ -392,6 +392,7 @@ mod tests {
         let (rings, private) = list_segments(&namespace).expect("readable");
         assert!(rings.is_empty() && private.is_empty());
     }
+
     #[test]
     fn what_another_user_laid_out_is_refused() {
         use std::os::unix::fs::{PermissionsExt, chown};

@@ -22,18 +22,13 @@ class Model:
 
     def __call__(self, frames: list[Frame], outs: list[Output]) -> list[Any]:
         """One result for each frame: an array, None to drop the frame, or its output itself."""
-        arguments: tuple[Any, ...] = (frames, outs) if self._writes else (frames,)
+        given: list[Any] = [frames, outs] if self._writes else [frames]
         if not self._takes_lists:
-            result = self._function(*(values[0] for values in arguments))
-            return list(outs) if self._writes else [result]
-        results = self._function(*arguments)
+            given = [values[0] for values in given]
+        made = self._function(*given)
         if self._writes:
             return list(outs)
-        if results is None:
-            return [None] * len(frames)
-        if len(results) != len(frames):
-            raise ValueError(f"the model returned {len(results)} outputs for {len(frames)} frames")
-        return list(results)
+        return _one_for_each(made, frames) if self._takes_lists else [made]
 
 
 def check_model(function: Callable[..., Any], on_error: str, batch: int | None) -> None:
@@ -50,6 +45,15 @@ def check_batch(size: int) -> None:
     """Refuses what can't be the size of a batch."""
     if size < 1:
         raise ValueError(f"a batch has at least 1 frame, not {size}")
+
+
+def _one_for_each(made: Any, frames: list[Frame]) -> list[Any]:
+    """The outputs of a batch; None instead of all of them drops every frame."""
+    if made is None:
+        return [None] * len(frames)
+    if len(made) != len(frames):
+        raise ValueError(f"the model returned {len(made)} outputs for {len(frames)} frames")
+    return list(made)
 
 
 def _takes_output(function: Callable[..., Any]) -> bool:

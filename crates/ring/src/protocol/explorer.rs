@@ -24,6 +24,25 @@ pub(crate) struct Step {
     pub(crate) to: u8,
 }
 
+/// Collects what can happen next in a state.
+pub(crate) struct Steps<'a, S> {
+    pub(crate) state: &'a S,
+    pub(crate) found: &'a mut Vec<(Step, S)>,
+}
+
+impl<S: Clone> Steps<'_, S> {
+    pub(crate) fn add(
+        &mut self,
+        who: &'static str,
+        (what, to): (&'static str, u8),
+        change: impl FnOnce(&mut S),
+    ) {
+        let mut next = self.state.clone();
+        change(&mut next);
+        self.found.push((Step { who, what, to }, next));
+    }
+}
+
 /// A protocol, small enough to be looked at whole.
 pub(crate) trait Model {
     type State: Clone + Eq + Hash;

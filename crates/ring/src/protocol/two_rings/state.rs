@@ -2,7 +2,7 @@
 
 use super::{MOST_FRAMES, MOST_SLOTS, MOST_WORKERS};
 use crate::claim::Word;
-use crate::protocol::explorer::Step;
+use crate::protocol::explorer;
 
 const WORKERS: [&str; MOST_WORKERS] = ["worker A", "worker B", "worker C"];
 
@@ -132,23 +132,9 @@ pub(super) fn seat(worker: usize) -> u8 {
 }
 
 /// Collects what can happen next.
-pub(super) struct Steps<'a> {
-    pub(super) state: &'a State,
-    pub(super) found: &'a mut Vec<(Step, State)>,
-}
+pub(super) type Steps<'a> = explorer::Steps<'a, State>;
 
 impl Steps<'_> {
-    fn add(
-        &mut self,
-        who: &'static str,
-        (what, to): (&'static str, u8),
-        change: impl FnOnce(&mut State),
-    ) {
-        let mut next = self.state.clone();
-        change(&mut next);
-        self.found.push((Step { who, what, to }, next));
-    }
-
     pub(super) fn source(
         &mut self,
         what: &'static str,

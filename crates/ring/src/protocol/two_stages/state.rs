@@ -2,7 +2,7 @@
 
 use super::{FIRSTS, MOST_FRAMES, MOST_SECONDS, MOST_SLOTS};
 use crate::claim::Word;
-use crate::protocol::explorer::Step;
+use crate::protocol::explorer;
 
 const FIRST_STAGE: [&str; FIRSTS] = ["worker A", "worker B"];
 const SECOND_STAGE: [&str; MOST_SECONDS] = ["worker C", "worker D"];
@@ -84,18 +84,9 @@ impl State {
 }
 
 /// Collects what can happen next.
-pub(super) struct Steps<'a> {
-    pub(super) state: &'a State,
-    pub(super) found: &'a mut Vec<(Step, State)>,
-}
+pub(super) type Steps<'a> = explorer::Steps<'a, State>;
 
 impl Steps<'_> {
-    fn add(&mut self, step: Step, change: impl FnOnce(&mut State)) {
-        let mut next = self.state.clone();
-        change(&mut next);
-        self.found.push((step, next));
-    }
-
     pub(super) fn first(
         &mut self,
         worker: usize,
@@ -103,7 +94,7 @@ impl Steps<'_> {
         at: First,
         change: impl FnOnce(&mut State),
     ) {
-        self.add(Step { who: FIRST_STAGE[worker], what, to }, |state| {
+        self.add(FIRST_STAGE[worker], (what, to), |state| {
             state.firsts[worker] = at;
             change(state);
         });
@@ -116,7 +107,7 @@ impl Steps<'_> {
         at: Second,
         change: impl FnOnce(&mut State),
     ) {
-        self.add(Step { who: SECOND_STAGE[worker], what, to }, |state| {
+        self.add(SECOND_STAGE[worker], (what, to), |state| {
             state.seconds[worker] = at;
             change(state);
         });
@@ -129,7 +120,7 @@ impl Steps<'_> {
         at: Sink,
         change: impl FnOnce(&mut State),
     ) {
-        self.add(Step { who: "sink", what, to }, |state| {
+        self.add("sink", (what, to), |state| {
             state.sink = at;
             change(state);
         });
@@ -142,7 +133,7 @@ impl Steps<'_> {
         at: Reader,
         change: impl FnOnce(&mut State),
     ) {
-        self.add(Step { who: "reader", what, to }, |state| {
+        self.add("reader", (what, to), |state| {
             state.reader = at;
             change(state);
         });
