@@ -45,6 +45,10 @@ class Hand:
                 self.give_back()
             return None
 
+    def is_suspect(self) -> bool:
+        """Whether somebody died or failed with the frame in hand: it may be what is wrong."""
+        return self.frame is not None and self.frame.redelivered
+
     def publish(self) -> None:
         """Publishes the output, and then releases the frame."""
         assert self.out is not None

@@ -12,23 +12,30 @@ ON_ERROR = ("raise", "forward", "give-back")
 
 
 class Model:
-    """A function of one frame or of several, which returns its outputs or writes them."""
+    """A function of one frame, or of lists of up to ``batch`` frames, and how it is called."""
 
     def __init__(self, function: Callable[..., Any], batch: int | None) -> None:
-        self.size = 1 if batch is None else batch
-        self._function = function
-        self._takes_lists = batch is not None
-        self._writes = _takes_output(function)
+        self.function = function
+        self.batch = batch
+        #: Whether it writes its outputs into the room that it is given, instead of returning them.
+        self.writes = _takes_output(function)
 
-    def __call__(self, frames: list[Frame], outs: list[Output]) -> list[Any]:
-        """One result for each frame: an array, None to drop the frame, or its output itself."""
-        given: list[Any] = [frames, outs] if self._writes else [frames]
-        if not self._takes_lists:
-            given = [values[0] for values in given]
-        made = self._function(*given)
-        if self._writes:
+    @property
+    def size(self) -> int:
+        """How many frames it can have in hand."""
+        return 1 if self.batch is None else self.batch
+
+    def results(self, frames: list[Frame], outs: list[Output]) -> list[Any]:
+        """One for each frame of a batch: an array, None to drop it, or its output itself."""
+        if self.writes:
+            self.function(frames, outs)
             return list(outs)
-        return _one_for_each(made, frames) if self._takes_lists else [made]
+        made = self.function(frames)
+        if made is None:
+            return [None] * len(frames)
+        if len(made) != len(frames):
+            raise ValueError(f"the model returned {len(made)} outputs for {len(frames)} frames")
+        return list(made)
 
 
 def check_model(function: Callable[..., Any], on_error: str, batch: int | None) -> None:
@@ -45,15 +52,6 @@ def check_batch(size: int) -> None:
     """Refuses what can't be the size of a batch."""
     if size < 1:
         raise ValueError(f"a batch has at least 1 frame, not {size}")
-
-
-def _one_for_each(made: Any, frames: list[Frame]) -> list[Any]:
-    """The outputs of a batch; None instead of all of them drops every frame."""
-    if made is None:
-        return [None] * len(frames)
-    if len(made) != len(frames):
-        raise ValueError(f"the model returned {len(made)} outputs for {len(frames)} frames")
-    return list(made)
 
 
 def _takes_output(function: Callable[..., Any]) -> bool:

@@ -77,28 +77,30 @@ class Worker:
         that a bad one takes no others with it.
         """
         check_batch(size)
-        while len(self._hands) < size:
-            self._hands.append(Hand(*self._place))
+        self._make_hands(size)
         return iter(lambda: self._next_batch(size), None)
 
     def _next_batch(self, size: int) -> tuple[list[Frame], list[Output]] | None:
-        """The next batch; None at the end of the stream."""
-        self._publish()
-        first, *others = self._hands[:size]
-        pair = first.take(self.timeout)
-        if pair is None:
+        hands = self._take(size)
+        if not hands:
             return None
-        pairs = [pair]
-        for hand in others:
-            pair = None if pairs[0][0].redelivered else hand.take_ready()
-            if pair is None:
+        return [hand.frame for hand in hands], [hand.out for hand in hands]  # type: ignore[misc]
+
+    def _take(self, size: int) -> list[Hand]:
+        """The hands with the next batch; none at the end of the stream."""
+        self._publish()
+        first = self._hands[0]
+        if first.take(self.timeout) is None:
+            return []
+        hands = [first]
+        for hand in self._hands[1:size]:
+            if first.is_suspect() or hand.take_ready() is None:
                 break
-            if pair[0].redelivered:
+            if hand.is_suspect():
                 hand.give_back()
                 break
-            pairs.append(pair)
-        frames, outs = zip(*pairs)
-        return list(frames), list(outs)
+            hands.append(hand)
+        return hands
 
     def run(
         self,
@@ -128,38 +130,69 @@ class Worker:
         return tally
 
     def _run(self, model: Model, on_error: str, tally: Tally) -> None:
-        batches = self.batches(model.size)
-        while self._process(batches, model, on_error, tally):
+        self._make_hands(model.size)
+        process = self._process_one if model.batch is None else self._process_batch
+        while process(model, on_error, tally):
             pass
 
-    def _process(self, batches: _Batches, model: Model, on_error: str, tally: Tally) -> bool:
-        """Processes one batch; false at the end of the stream. A function of its own: arrays that
-        nobody holds any more need not be taken back, which is half of what a frame costs here.
-        """
-        taken = next(batches, None)
-        if taken is None:
+    # Functions of their own: arrays that nobody holds any more need not be taken back, which is half
+    # of what a frame costs here. A batch of one would cost a third more than one frame.
+
+    def _process_one(self, model: Model, on_error: str, tally: Tally) -> bool:
+        """Processes one frame; false at the end of the stream."""
+        granted = next(self, None)
+        if granted is None:
             return False
-        frames, outs = taken
+        (frame, out), hand = granted, self._hands[0]
         try:
-            made = zip(self._hands, frames, outs, model(frames, outs))
-            # What the model has ended by itself, as with `forward`, is in no hand any more.
-            mine = [(hand, out, result) for hand, frame, out, result in made if hand.frame is frame]
-            for _, out, result in mine:
-                if result is not None and result is not out:
-                    store(result, out, "the model returned")
-            for hand, _, result in mine:
+            result = model.function(frame, out) if model.writes else model.function(frame)
+            if hand.frame is not frame:
+                return True  # The model has ended it by itself, as with `forward`.
+            if not model.writes and result is None:
+                hand.skip()
+                tally.note_none()
+                return True
+            if not model.writes:
+                store(result, out, "the model returned")
+            tally.note_output()
+        except Exception as error:
+            tally.note_failure(frame.seq, error)
+            if on_error == "raise":
+                raise
+            if hand.frame is frame:
+                hand.forward(self.timeout) if on_error == "forward" else hand.fail()
+        return True
+
+    def _process_batch(self, model: Model, on_error: str, tally: Tally) -> bool:
+        """Processes one batch; false at the end of the stream."""
+        hands = self._take(model.size)
+        if not hands:
+            return False
+        frames, outs = [hand.frame for hand in hands], [hand.out for hand in hands]
+        try:
+            results = model.results(frames, outs)  # type: ignore[arg-type]
+            # What the model has ended by itself is in no hand any more.
+            done = [
+                (hand, result)
+                for hand, frame, result in zip(hands, frames, results)
+                if hand.frame is frame
+            ]
+            for hand, result in done:
+                if result is not None and result is not hand.out:
+                    store(result, hand.out, "the model returned")  # type: ignore[arg-type]
+            for hand, result in done:
                 if result is None:
                     hand.skip()
                     tally.note_none()
                 else:
                     tally.note_output()
         except Exception as error:
-            tally.note_failure(frames[0].seq, error)
+            tally.note_failure(frames[0].seq, error)  # type: ignore[union-attr]
             if on_error == "raise":
                 raise
             # Of several, nobody knows which it was: each comes again, alone.
             forwards = on_error == "forward" and len(frames) == 1
-            for hand in self._hands:
+            for hand in hands:
                 if hand.frame is not None:
                     hand.forward(self.timeout) if forwards else hand.fail()
         return True
@@ -192,6 +225,10 @@ class Worker:
         """Leaves both rings; a frame in hand is given back."""
         for hand in self._hands:
             hand.close()
+
+    def _make_hands(self, size: int) -> None:
+        while len(self._hands) < size:
+            self._hands.append(Hand(*self._place))
 
     def _publish(self) -> None:
         for hand in self._hands:
