@@ -235,8 +235,8 @@ enum fl_status fl_job_acquire(struct fl_job *job, uint32_t timeout_ms, struct fl
 enum fl_status fl_job_publish(struct fl_job *job,
                               size_t meta_len);
 
-// Passes the input on as it is, metadata included, marked as unprocessed. A slot that was acquired
-// is given up. The job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY, or FL_TIMED_OUT: then there
+// Passes the input on as it is, metadata included, marked as unprocessed, through the slot that was
+// acquired, if there is one. The job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY, or FL_TIMED_OUT: then there
 // was no room. After any other failure its frame has gone back for another worker.
 //
 // Safety:

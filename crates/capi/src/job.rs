@@ -95,8 +95,8 @@ pub unsafe extern "C" fn fl_job_publish(job: *mut fl_job, meta_len: usize) -> fl
     })
 }
 
-/// Passes the input on as it is, metadata included, marked as unprocessed. A slot that was acquired
-/// is given up. The job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY, or FL_TIMED_OUT: then there
+/// Passes the input on as it is, metadata included, marked as unprocessed, through the slot that was
+/// acquired, if there is one. The job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY, or FL_TIMED_OUT: then there
 /// was no room. After any other failure its frame has gone back for another worker.
 ///
 /// # Safety
@@ -106,9 +106,12 @@ pub unsafe extern "C" fn fl_job_forward(job: *mut fl_job, timeout_ms: u32) -> fl
     guard(|| {
         // SAFETY: the caller's promise.
         let mut desk = unsafe { desk(job) }?;
-        desk.output = None;
         let job = desk.job.take().ok_or_else(finished)?;
-        match desk.relay.forward(job, patience(timeout_ms))? {
+        let forwarded = match desk.output.take() {
+            Some(output) => Forwarded::Done(desk.relay.forward_into(job, output)?),
+            None => desk.relay.forward(job, patience(timeout_ms))?,
+        };
+        match forwarded {
             Forwarded::Done(_) => Ok(fl_status::FL_OK),
             Forwarded::TimedOut(job) => {
                 desk.job = Some(job);

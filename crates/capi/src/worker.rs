@@ -171,7 +171,7 @@ pub unsafe extern "C" fn fl_worker_claim(
             return Err(Failure::new(fl_status::FL_OUT_OF_TURN, message));
         }
         let claimed = in_steps(timeout_ms, |patience| {
-            if desk.relay.input().is_draining() {
+            if desk.relay.is_draining() {
                 return Ok(Some(Work::Ended));
             }
             let work = desk.relay.claim_harmless(patience)?;

@@ -1,17 +1,19 @@
 //! `framelane gc`: removes what the dead left. A ring that anybody uses is never touched.
 
 use std::fs;
+use std::io::ErrorKind::{NotFound, PermissionDenied};
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use framelane_ring::{Ring, RingError, SegmentName, ShmError, list_segments};
-use framelane_stage::Failure;
+use framelane_stage::{ExitStatus, Failure};
 
 /// A segment in the making is linked into place within moments; what is older was left behind.
 const MAKING_TAKES: Duration = Duration::from_secs(60);
 
 /// Removes the named rings, or with none named all that are unused, and private files that
-/// creators left behind.
+/// creators left behind. What can't be removed keeps nothing else from being removed.
 pub(crate) fn run(rings: &[String]) -> Result<(), Failure> {
     let namespace = SegmentName::namespace()?;
     let (all, private) = list_segments(&namespace)?;
@@ -20,31 +22,47 @@ pub(crate) fn run(rings: &[String]) -> Result<(), Failure> {
     } else {
         rings.iter().map(|ring| SegmentName::new(ring)).collect::<Result<_, _>>()?
     };
+    let mut failed = Vec::new();
     for name in &names {
-        println!("{}", remove(name)?);
+        match remove(name) {
+            Ok(done) => println!("{done}"),
+            // Others' rings are none of our business, unless one is asked for.
+            Err(RingError::Shm(ShmError::ForeignOwner { owner, .. })) if rings.is_empty() => {
+                println!("kept {}: it belongs to user {owner}", name.ring());
+            }
+            Err(error) => failed.push(format!("{}: {:#}", name.ring(), anyhow!(error))),
+        }
     }
     for file in private.iter().filter(|file| is_old(file)) {
-        fs::remove_file(file).map_err(anyhow::Error::from)?;
-        println!("removed {}", file.display());
+        match fs::remove_file(file) {
+            Ok(()) => println!("removed {}", file.display()),
+            // Another user's, or gone by now.
+            Err(error) if matches!(error.kind(), PermissionDenied | NotFound) => {}
+            Err(error) => failed.push(format!("{}: {error}", file.display())),
+        }
     }
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let source = anyhow!("not removed: {}", failed.join("; "));
+    Err(Failure::new(ExitStatus::Ring, source))
 }
 
 /// Removes a ring unless somebody is attached to it. Tells what became of it.
-fn remove(name: &SegmentName) -> Result<String, Failure> {
+fn remove(name: &SegmentName) -> Result<String, RingError> {
     let ring = name.ring();
-    match Ring::open(name) {
-        Ok(open) if open.remove_if_unused()? => Ok(format!("removed {ring}")),
-        Ok(_) => Ok(format!("kept {ring}: it is in use")),
-        // Nobody can be attached to what is no ring of this layout, as far as this program knows.
+    let removed = match Ring::open(name) {
+        Ok(open) => open.remove_if_unused(),
         Err(
             RingError::NotARing(..) | RingError::LayoutVersion { .. } | RingError::Corrupt { .. },
-        ) => {
-            fs::remove_file(name.path()).map_err(anyhow::Error::from)?;
-            Ok(format!("removed {ring}"))
-        }
+        ) => Ring::remove_unreadable(name),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Ok(true) => Ok(format!("removed {ring}")),
+        Ok(false) => Ok(format!("kept {ring}: it is in use")),
         Err(RingError::Shm(ShmError::NotFound(_))) => Ok(format!("there is no ring {ring}")),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 

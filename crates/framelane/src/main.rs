@@ -51,9 +51,8 @@ enum Command {
         /// The longest that a slot may be held.
         #[arg(long, default_value = "10s", value_parser = parse_duration)]
         max_hold: Duration,
-        /// Look at what this process holds only.
-        #[arg(long)]
-        pid: Option<u32>,
+        #[command(flatten)]
+        whose: check::Whose,
     },
     /// Write the newest frame of a ring to a PNG file.
     Snapshot {
@@ -65,10 +64,13 @@ enum Command {
         #[arg(long)]
         beside: Option<String>,
     },
-    /// Ask a ring's users to finish what they hold and stop.
+    /// Ask the users of rings to finish what they hold and stop. The last one out takes a live
+    /// ring's name along, so that whoever starts next makes a new one; a lossless ring stays with
+    /// the frames that are in it.
     Drain {
-        /// The ring.
-        ring: String,
+        /// The rings.
+        #[arg(required = true)]
+        rings: Vec<String>,
         /// Take the request back.
         #[arg(long)]
         undo: bool,
@@ -107,9 +109,14 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Ls => ls::run(),
         Command::Stat { ring, json } => stat::run(&ring, json),
-        Command::Check { ring, max_hold, pid } => check::run(&ring, max_hold, pid),
+        Command::Check { ring, max_hold, whose } => check::run(&ring, max_hold, &whose),
         Command::Snapshot { ring, file, beside } => snapshot::run(&ring, &file, beside.as_deref()),
-        Command::Drain { ring, undo } => Ok(open(&ring)?.set_draining(!undo)?),
+        Command::Drain { rings, undo } => {
+            let rings = rings.iter().map(|ring| open(ring)).collect::<Result<Vec<_>, _>>()?;
+            rings.iter().try_for_each(|ring| ring.set_draining(!undo))?;
+            // Nobody may be left in it to take the name along.
+            Ok(rings.iter().try_for_each(|ring| ring.remove_if_drained().map(drop))?)
+        }
         Command::Forget { ring, group } => Ok(open(&ring)?.forget_group(&group)?),
         Command::Doctor(options) => doctor::run(&options),
         Command::Gc { rings } => gc::run(&rings),

@@ -32,9 +32,9 @@ pub(crate) fn run(ring: &str, file: &Path, beside: Option<&str>) -> Result<(), F
             return Ok(());
         }
         if start.elapsed() > PATIENCE {
-            let reason =
-                anyhow!("no frame to be had from '{ring}' within {} s", PATIENCE.as_secs());
-            return Err(reason.into());
+            let both = beside.map(|beside| format!(" and '{beside}'")).unwrap_or_default();
+            let seconds = PATIENCE.as_secs();
+            return Err(anyhow!("no frame of '{ring}'{both} to be had within {seconds} s").into());
         }
         std::thread::sleep(Duration::from_millis(20));
     }

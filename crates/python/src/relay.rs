@@ -194,7 +194,7 @@ impl Relay {
             *place = Some(Place { input, output, grant: None, held: None, rings });
         }
         let Some(place) = place.as_mut() else { return Ok(None) };
-        if place.rings.input().is_draining() {
+        if place.rings.is_draining() {
             return Ok(Some(Step::Over));
         }
         Ok(match place.rings.claim_harmless(patience)? {
@@ -205,7 +205,7 @@ impl Relay {
     }
 
     /// Takes an output slot for the frame in hand, unless it has one. False when there is none and
-    /// `stop` was called.
+    /// the worker is asked to stop.
     fn reserve(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<bool> {
         let nothing = || RingError::BadConfig("no frame is in hand".to_owned());
         let step = |patience| {
@@ -215,7 +215,7 @@ impl Relay {
                 let (job, _) = place.held.as_ref().ok_or_else(nothing)?;
                 place.grant = place.rings.acquire(job, patience)?;
             }
-            let stopped = self.stopped.load(Ordering::Acquire);
+            let stopped = self.stopped.load(Ordering::Acquire) || place.rings.is_draining();
             Ok((place.grant.is_some() || stopped).then_some(place.grant.is_some()))
         };
         wait_for(py, "free slot", timeout, step)

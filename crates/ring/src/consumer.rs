@@ -9,7 +9,8 @@ use crate::books::DropReason;
 use crate::failpoint::failpoint;
 use crate::feed::Upstream;
 use crate::grant::ReadGrant;
-use crate::groups::{GroupName, Membership};
+use crate::group_name::GroupName;
+use crate::groups::Membership;
 use crate::ring::Ring;
 use crate::seat::{Entry, LOOK_INTERVAL, Seat};
 use crate::seq::Seq;
@@ -162,7 +163,7 @@ impl Consumer {
             if limit < u64::MAX && self.oldest_pending(u64::MAX).is_some() {
                 return Ok(Found::Beyond);
             }
-            return Ok(if all_came && !self.is_group_busy() {
+            return Ok(if all_came && !self.seat.ring().is_group_busy(self.group) {
                 Found::Ended
             } else {
                 Found::Nothing
@@ -195,12 +196,6 @@ impl Consumer {
             .filter(|(seq, _)| seq.raw() < limit)
             .min()
             .map(|(_, slot)| slot)
-    }
-
-    /// Whether a frame is pending for the group or held by one of its members.
-    fn is_group_busy(&self) -> bool {
-        let ring = self.seat.ring();
-        (0..ring.slots()).any(|slot| ring.is_in_group(slot, self.group))
     }
 
     /// Claims a slot, and gives it back if what it holds by now is beyond `limit`.
@@ -271,6 +266,11 @@ impl Consumer {
 }
 
 impl Ring {
+    /// Whether a frame is pending for a group or held by one of its members.
+    pub(crate) fn is_group_busy(&self, group: u8) -> bool {
+        (0..self.slots()).any(|slot| self.is_in_group(slot, group))
+    }
+
     /// Whether a slot's frame is pending for a group or held by one of its members. The word is
     /// read before and after the holder's entry: a member may have joined in between.
     pub(crate) fn is_in_group(&self, slot: u32, group: u8) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use framelane_shm::{Memory, Segment, SegmentName, ShmError, random};
+use framelane_shm::{Memory, Segment, SegmentName, random};
 
 use crate::failpoint::failpoint;
 use crate::layout::{Header, LAYOUT_VERSION, MAGIC, Plan, SlotRecord};
@@ -21,49 +21,9 @@ impl Ring {
         Self::of(SegmentName::in_namespace("heap", "heap")?, segment)
     }
 
-    /// Makes the ring, or opens the one that is there, whatever its slots and policy, if it can
-    /// hold frames of `config`'s size. `prepare` writes what the creator adds to a new ring's
-    /// header before anybody sees it. A ring that has ended is opened only if it is `ours`, and one
-    /// that isn't there is made only if it is `wanted` at that moment.
-    ///
-    /// # Errors
-    /// [`ShmError::NotFound`] when there is none, and none is wanted;
-    /// [`RingError::PayloadTooLarge`] when the existing ring's slots are too small, and
-    /// [`RingError::Ended`] when its users have not finished yet; otherwise as [`Ring::open`] and
-    /// for lack of memory.
-    pub(crate) fn create_or_open(
-        name: &SegmentName,
-        config: &RingConfig,
-        prepare: impl Fn(&Header),
-        ours: impl Fn(&Self) -> bool,
-        wanted: impl Fn() -> bool,
-    ) -> Result<Self, RingError> {
-        loop {
-            match Self::open(name) {
-                Ok(ring) if ring.end().is_some() && !ours(&ring) => {
-                    if !ring.remove_if_replaceable()? && ring.segment().is_linked()? {
-                        return Err(RingError::Ended(name.ring().to_owned()));
-                    }
-                }
-                Ok(ring) if ring.payload_capacity() < config.payload_capacity => {
-                    return Err(RingError::PayloadTooLarge {
-                        ring: name.ring().to_owned(),
-                        capacity: ring.payload_capacity(),
-                        needed: config.payload_capacity,
-                    });
-                }
-                Err(RingError::Shm(ShmError::NotFound(_))) if wanted() => {
-                    match Self::create(name, config, &prepare) {
-                        Err(RingError::Shm(ShmError::Exists(_))) => {}
-                        other => return other,
-                    }
-                }
-                other => return other,
-            }
-        }
-    }
-
-    fn create(
+    /// Makes a ring, unless there is one of this name. `prepare` writes what the maker adds to the
+    /// header.
+    pub(crate) fn create(
         name: &SegmentName,
         config: &RingConfig,
         prepare: impl Fn(&Header),

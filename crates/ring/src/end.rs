@@ -1,25 +1,26 @@
-//! The end of a stream, and of a ring.
+//! The end of a stream: a number, the seq after the last one.
 //!
-//! The end is a number: the seq after the last one. The source stores it once; a worker copies it to
-//! its output ring as soon as it sees it. Consumers leave when nothing may still arrive, nothing is
-//! pending for their group, and nothing is held by it. A ring that has ended and is drained loses
-//! its name to the last one out, and never starts again.
+//! The source stores it once; a worker copies it to its output ring as soon as it sees it, before
+//! the frames have come. What is over when is a question of its own:
 //!
-//! | who removes a ring | when |
+//! | question | asked by |
 //! |---|---|
-//! | the last one out, and who waits for the next stream | it is over, its readers have seen it, and its workers have handed it on |
-//! | who makes the next stream's ring | it is over |
-//! | `framelane gc` | nobody is attached |
+//! | [`end`](Ring::end): has the source said how many frames there are? | all |
+//! | [`is_drained`](Ring::is_drained): is every slot free? More may come from upstream | `is_over`; who follows a feed without a name |
+//! | [`is_over`](Ring::is_over): that, and nothing may come? | who takes the ring's name |
+//! | [`end_went_to`](Ring::end_went_to): may nothing come for one group, nothing wait for it, nothing be in its hands, and where has it handed the end on? | a worker that comes late |
+//!
+//! A group that passes frames on owes the end to its output ring from when its first worker joins
+//! until one of them has handed it on. The debt outlives the group, since groups of a live ring go
+//! with their last member, and keeps the ring's name: the next worker of the group finds the end
+//! there. To which ring it was paid is remembered for as long as the group has its bit.
 
 use std::sync::atomic::Ordering;
 
-use framelane_shm::LockFile;
-
-use crate::claim::SEATS;
+use crate::Seq;
 use crate::failpoint::failpoint;
 use crate::feed::Upstream;
 use crate::ring::Ring;
-use crate::{Policy, RingError, Seq};
 
 impl Ring {
     /// The seq after the last one, once the stream has ended.
@@ -41,7 +42,25 @@ impl Ring {
         }
     }
 
-    /// Notes that a group has handed the end on, or never will.
+    /// Notes that a group has to hand the end on.
+    pub(crate) fn owe_end(&self, group: u8) {
+        self.header().owing_groups.fetch_or(1 << group, Ordering::SeqCst);
+    }
+
+    /// Notes to which ring a group hands the end on. It is so noted before it does: a ring without an
+    /// end keeps its name, and so nobody comes too late for it.
+    pub(crate) fn note_handing_on(&self, group: u8, to: &Self) {
+        let [instance, _] = to.instance();
+        self.group(group).handed_on.store(instance, Ordering::Release);
+        failpoint("end.noted");
+    }
+
+    /// Notes that a group's bit is another group's by now, which has handed nothing on.
+    pub(crate) fn forget_handing_on(&self, group: u8) {
+        self.group(group).handed_on.store(0, Ordering::Release);
+    }
+
+    /// Notes that a group owes the end to nobody.
     pub(crate) fn settle_end(&self, group: u8) {
         let owing = &self.header().owing_groups;
         if owing.load(Ordering::Acquire) & 1 << group != 0 {
@@ -51,8 +70,24 @@ impl Ring {
     }
 
     /// Whether some group has yet to hand the end on: this ring alone knows of it then.
-    fn owes_end(&self) -> bool {
+    pub(crate) fn owes_end(&self) -> bool {
         self.header().owing_groups.load(Ordering::SeqCst) & 0xff != 0
+    }
+
+    /// Whether this group has.
+    pub(crate) fn group_owes_end(&self, group: u8) -> bool {
+        self.header().owing_groups.load(Ordering::SeqCst) & 1 << group != 0
+    }
+
+    /// The ring to which a group of this name has handed the end on, by the first word of its
+    /// instance, once the group has done its part. It may have had one bit after the other.
+    pub(crate) fn end_went_to(&self, name: &[u64; 4]) -> Option<u64> {
+        let end = self.end()?;
+        let handed_on = |group| self.group(group).handed_on.load(Ordering::Acquire);
+        let ring = self.bits_of(name).map(handed_on).find(|&instance| instance != 0)?;
+        let done =
+            self.has_come_to(end) && !self.bits_of(name).any(|group| self.is_group_busy(group));
+        done.then_some(ring)
     }
 
     /// Whether every slot is free, but for what waits for groups that have left.
@@ -65,64 +100,13 @@ impl Ring {
     }
 
     /// Whether the stream has ended, nothing may still arrive, and nothing is left in the slots.
-    fn is_over(&self) -> bool {
-        let Some(end) = self.end() else { return false };
+    pub(crate) fn is_over(&self) -> bool {
+        self.end().is_some_and(|end| self.has_come_to(end)) && self.is_drained()
+    }
+
+    /// Whether no frame before `end` may still arrive.
+    fn has_come_to(&self, end: Seq) -> bool {
         let coming = Upstream::default().first_arriving(self, Seq::FIRST);
-        coming.is_ok_and(|coming| coming >= end) && self.is_drained()
-    }
-
-    /// Whether any participant lives.
-    pub(crate) fn is_in_use(&self, tool: &LockFile) -> Result<bool, RingError> {
-        for id in 0..SEATS {
-            if tool.held_elsewhere(u16::from(id))? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Takes the name from a ring that is over for the one who leaves it: it has ended, every slot
-    /// is free, nobody is attached, and whoever was to see the end has had a chance to. On a block
-    /// ring that is so once there is a group; a stream without a frame may end before. A group that
-    /// passes frames on has seen it when it has handed it on.
-    pub(crate) fn unlink_if_over(&self, tool: &LockFile) -> Result<bool, RingError> {
-        let seen = || self.policy() == Policy::DropOldest || self.has_groups();
-        self.unlink_if(tool, || seen() && !self.owes_end() && self.is_over())
-    }
-
-    /// Removes a ring that is over for its readers.
-    pub(crate) fn remove_if_over(&self) -> Result<bool, RingError> {
-        self.reap()?;
-        self.with_tool(|tool| self.unlink_if_over(tool))
-    }
-
-    /// Removes a ring that a new stream may replace: it has ended, every slot is free, and nobody
-    /// is attached.
-    pub(crate) fn remove_if_replaceable(&self) -> Result<bool, RingError> {
-        self.reap()?;
-        self.with_tool(|tool| self.unlink_if(tool, || self.is_over()))
-    }
-
-    /// Removes the ring if nobody uses it. Frames that are still in it are lost.
-    ///
-    /// # Errors
-    /// [`RingError`] when the locks can't be asked or the name can't be removed.
-    pub fn remove_if_unused(&self) -> Result<bool, RingError> {
-        self.with_tool(|tool| self.unlink_if(tool, || true))
-    }
-
-    /// Takes the ring's name if nobody is attached and `wanted` still holds then.
-    fn unlink_if(&self, tool: &LockFile, wanted: impl Fn() -> bool) -> Result<bool, RingError> {
-        if !wanted() {
-            return Ok(false);
-        }
-        self.with_life(tool, || {
-            let unlink = !self.is_in_use(tool)? && wanted() && self.segment().is_linked()?;
-            if unlink {
-                self.segment().unlink()?;
-                failpoint("end.unlinked");
-            }
-            Ok(unlink)
-        })
+        coming.is_ok_and(|coming| coming >= end)
     }
 }

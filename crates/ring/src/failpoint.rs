@@ -41,6 +41,7 @@ pub const FAILPOINTS: &[&str] = &[
     "give_back.edge",
     "requeue.edge",
     "cursor.stored",
+    "end.noted",
     "end.stored",
     "end.settled",
     "end.unlinked",

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use framelane_shm::ShmError;
 
 use crate::failpoint::failpoint;
-use crate::groups::{GroupName, text_to_words, words_to_text};
+use crate::group_name::{GroupName, text_to_words, words_to_text};
 use crate::layout::Header;
 use crate::ring::Ring;
 use crate::{RingError, Seq};
@@ -213,7 +213,7 @@ impl Upstream {
     /// held.
     pub(crate) fn reap(&self) -> Result<(), RingError> {
         match &self.feed {
-            Some((_, ring, above)) => ring.reap().and_then(|()| above.reap()),
+            Some((_, ring, above)) => ring.reap().and_then(|_| above.reap()),
             None => Ok(()),
         }
     }
@@ -239,8 +239,7 @@ impl Upstream {
         {
             // One that lost its name because it was over still says what is true.
             let over = upstream.end().is_some() && upstream.is_drained();
-            let in_use = || upstream.with_tool(|tool| upstream.is_in_use(tool));
-            if over || upstream.segment().is_linked()? || in_use()? {
+            if over || upstream.can_be_reached()? {
                 return Ok(());
             }
         }

@@ -174,6 +174,11 @@ impl ReadGrant {
         self.poison
     }
 
+    /// Notes that the holder waits for others.
+    pub(crate) fn waits(&self) {
+        self.hold.waits();
+    }
+
     /// The seat that holds the frame.
     pub(crate) fn seat(&self) -> &Seat {
         self.hold.seat()

@@ -5,16 +5,15 @@
 //! publish with the old meaning of it, and clears what is left of it, before it sets the bit
 //! active. And producers without a free slot clear the bits of inactive groups, under the lock.
 
-use std::fmt;
 use std::process;
-use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use framelane_shm::LockFile;
 
 use crate::claim::{GROUPS, SEATS};
 use crate::failpoint::failpoint;
+use crate::group_name::{GroupName, words_to_text};
 use crate::ring::Ring;
 use crate::seat::{Entry, Role, Seat};
 use crate::{Policy, RingError, Seq};
@@ -41,60 +40,13 @@ pub(crate) enum Membership {
     Ordered,
 }
 
-/// A checked name of a group: 1 to 32 bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct GroupName(String);
-
-impl GroupName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn to_words(&self) -> [u64; 4] {
-        text_to_words(&self.0)
-    }
-}
-
-impl FromStr for GroupName {
-    type Err = RingError;
-
-    fn from_str(name: &str) -> Result<Self, RingError> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if (1..=32).contains(&name.len()) && name.chars().all(allowed) {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(RingError::BadGroupName(name.chars().take(40).collect()))
-        }
-    }
-}
-
-impl fmt::Display for GroupName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text as words of shared memory, padded with zeroes; what doesn't fit is cut off.
-pub(crate) fn text_to_words<const N: usize>(text: &str) -> [u64; N] {
-    let mut words = [0; N];
-    for (word, chunk) in words.iter_mut().zip(text.as_bytes().chunks(8)) {
-        let mut bytes = [0; 8];
-        bytes[..chunk.len()].copy_from_slice(chunk);
-        *word = u64::from_le_bytes(bytes);
-    }
-    words
-}
-
-/// The text that words of shared memory hold, as far as it is UTF-8.
-pub(crate) fn words_to_text(words: &[AtomicU64]) -> String {
-    let bytes: Vec<u8> =
-        words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
-}
-
 impl Ring {
+    /// Whether a group of this name is on the ring, or was: its member may have taken frames before.
+    /// The name of one that has left is forgotten when all bits have been used by others since.
+    pub fn has_known_group(&self, name: &GroupName) -> bool {
+        self.bits_of(&name.to_words()).next().is_some()
+    }
+
     /// Removes a group that has no member and won't come back; what waited for it is dropped.
     ///
     /// # Errors
@@ -147,6 +99,11 @@ impl Ring {
         (0..GROUPS).find(|&group| self.is_group_used(group) && self.name_words(group) == *name)
     }
 
+    /// The bits that a group with this name has, and had.
+    pub(crate) fn bits_of(&self, name: &[u64; 4]) -> impl Iterator<Item = u8> {
+        (0..GROUPS).filter(|&group| self.name_words(group) == *name)
+    }
+
     /// Whether frames are published to anybody.
     pub(crate) fn has_groups(&self) -> bool {
         self.header().active_groups.load(Ordering::Acquire) & 0xff != 0
@@ -172,6 +129,9 @@ impl Ring {
             None => self.free_group(id, &words)?,
         };
         if existing.is_none() {
+            if self.name_words(group) != words {
+                self.forget_handing_on(group);
+            }
             self.prepare_group(group, &words, ordered)?;
             failpoint("group.prepared");
         }
@@ -184,7 +144,7 @@ impl Ring {
         }
         match membership {
             Membership::Relaying => {
-                self.header().owing_groups.fetch_or(1 << group, Ordering::SeqCst);
+                self.owe_end(group);
             }
             // The bit was somebody else's before.
             _ if existing.is_none() => self.settle_end(group),
@@ -226,11 +186,13 @@ impl Ring {
     }
 
     /// A bit that no group uses and that no producer is about to publish to: best the one that a
-    /// group of this name had before, whose cursor is still there; then one that nobody had.
+    /// group of this name had before, whose cursor is still there; then one that nobody had; last
+    /// one whose group has still to hand the end on.
     fn free_group(&self, id: u8, name: &[u64; 4]) -> Result<u8, RingError> {
         let mut free: Vec<u8> = (0..GROUPS).filter(|&group| !self.is_group_used(group)).collect();
         free.sort_by_key(|&group| match self.name_words(group) {
             words if words == *name => 0,
+            _ if self.group_owes_end(group) => 3,
             [0, ..] => 1,
             _ => 2,
         });
@@ -375,27 +337,5 @@ impl Ring {
                 .filter(|group| active & (1 << group) == 0)
                 .try_for_each(|group| self.sweep_group(id, group))
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_go_through_words_unharmed() {
-        for name in ["a", "pusher", "exactly8", "a-name.of_32-bytes-is-the-longest"[..32].as_ref()]
-        {
-            let name: GroupName = name.parse().expect("a good name");
-            let words = name.to_words().map(AtomicU64::new);
-            assert_eq!(words_to_text(&words), name.as_str());
-        }
-    }
-
-    #[test]
-    fn names_that_would_not_fit_or_print_are_refused() {
-        for name in ["", "a b", "ü", "x".repeat(33).as_str(), "a/b"] {
-            assert!(name.parse::<GroupName>().is_err(), "{name}");
-        }
     }
 }

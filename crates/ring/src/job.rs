@@ -23,6 +23,11 @@ impl Job {
         self.input.take().expect("a job has its frame until it is finished")
     }
 
+    /// Notes that the worker waits for others.
+    pub(crate) fn waits(&self) {
+        self.grant().waits();
+    }
+
     /// The frame's seq in the input ring.
     pub fn seq(&self) -> Seq {
         self.grant().seq()

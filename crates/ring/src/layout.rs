@@ -110,8 +110,11 @@ shared_struct! {
         48 => limit: AtomicU64,
         /// The sums of the counters when the group took its bit.
         56 => base: [AtomicU64; 10],
+        /// To which ring the group hands the end on, by the first word of that ring's instance; 0
+        /// before it does.
+        136 => handed_on: AtomicU64,
         /// Must be 0.
-        136 => reserved_136: [AtomicU64; 47],
+        144 => reserved_144: [AtomicU64; 46],
     }
 }
 
@@ -124,8 +127,11 @@ shared_struct! {
         8 => joined_ns: AtomicU64,
         /// Since when it holds a slot, CLOCK_MONOTONIC in nanoseconds; 0 when it holds none.
         16 => held_since_ns: AtomicU64,
+        /// Until when it has waited for room in its output ring with a frame in hand, CLOCK_MONOTONIC in
+        /// nanoseconds.
+        24 => waited_until_ns: AtomicU64,
         /// Must be 0.
-        24 => reserved_24: [AtomicU64; 5],
+        32 => reserved_32: [AtomicU64; 4],
         /// The counted edge under way: 0 none; else kind in bits 0..7, groups in bits 8..15,
         /// counter in bits 16..23, slot in bits 32..63.
         64 => journal_edge: AtomicU64,

@@ -13,41 +13,52 @@ use crate::RingError;
 use crate::books::Tally;
 use crate::claim::SEATS;
 use crate::failpoint::failpoint;
+use crate::life::Taker;
 use crate::ring::Ring;
 use crate::seat::{Entry, Role};
 use crate::seq::Seq;
 
 impl Ring {
-    /// Looks for participants that died, and cleans up after them.
-    pub(crate) fn reap(&self) -> Result<(), RingError> {
-        self.with_tool(|tool| {
-            for id in 0..SEATS {
-                if !self.has_left_something(id) || !tool.try_lock(u16::from(id))? {
-                    continue;
-                }
-                // Whoever left in order meanwhile has left nothing.
-                let entry = Entry::unpack(self.line(id).entry.load(Ordering::Acquire));
-                let dead = self.has_left_something(id);
-                let cleaned = if dead { self.clean(tool, id, Duration::ZERO) } else { Ok(()) };
-                tool.unlock(u16::from(id));
-                let (ring, pid) = (self.name(), entry.pid);
-                match cleaned {
-                    Ok(()) if dead => tracing::warn!(
-                        ring,
-                        pid,
-                        participant = id,
-                        "cleaned up after a dead process"
-                    ),
-                    Ok(()) => {}
-                    // The next look will do: the frames of others must not wait for a lock.
-                    Err(RingError::Shm(ShmError::LockHeld { .. })) => {
-                        tracing::debug!(ring, pid, "the dead have to wait for the tables lock");
-                    }
-                    Err(error) => return Err(error),
-                }
+    /// Looks for participants that died, and cleans up after them. Tells whether the ring has lost
+    /// its name with the last of them.
+    pub(crate) fn reap(&self) -> Result<bool, RingError> {
+        let mut locked = false;
+        let cleaned = self.with_tool(|tool| self.clean_all(tool, &mut locked));
+        // The last one out may have left meanwhile, and taken this for somebody who stays.
+        let taken = locked && self.with_tool(|tool| self.take_name(tool, Taker::LastOut))
+            .unwrap_or_else(|error| {
+                tracing::warn!(ring = self.name(), %error, "the ring's name may be left behind");
+                false
+            });
+        cleaned.map(|()| taken)
+    }
+
+    /// Cleans up after all who are dead, and notes whether it has locked anybody's id.
+    fn clean_all(&self, tool: &LockFile, locked: &mut bool) -> Result<(), RingError> {
+        for id in 0..SEATS {
+            if !self.has_left_something(id) || !tool.try_lock(u16::from(id))? {
+                continue;
             }
-            Ok(())
-        })
+            *locked = true;
+            // Whoever left in order meanwhile has left nothing.
+            let entry = Entry::unpack(self.line(id).entry.load(Ordering::Acquire));
+            let dead = self.has_left_something(id);
+            let cleaned = if dead { self.clean(tool, id, Duration::ZERO) } else { Ok(()) };
+            tool.unlock(u16::from(id));
+            let (ring, pid) = (self.name(), entry.pid);
+            match cleaned {
+                Ok(()) if dead => {
+                    tracing::warn!(ring, pid, participant = id, "cleaned up after a dead process")
+                }
+                Ok(()) => {}
+                // The next look will do: the frames of others must not wait for a lock.
+                Err(RingError::Shm(ShmError::LockHeld { .. })) => {
+                    tracing::debug!(ring, pid, "the dead have to wait for the tables lock");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn has_left_something(&self, id: u8) -> bool {

@@ -16,8 +16,10 @@ use framelane_shm::{SegmentName, ShmError};
 use crate::consumer::{Consumer, Found};
 use crate::feed::Feed;
 use crate::grant::WriteGrant;
-use crate::groups::{GroupName, Membership, NO_LIMIT};
+use crate::group_name::GroupName;
+use crate::groups::{Membership, NO_LIMIT};
 use crate::job::Job;
+use crate::life::Taker;
 use crate::producer::Producer;
 use crate::record::Record;
 use crate::ring::Ring;
@@ -91,12 +93,20 @@ impl Relay {
         to: &SegmentName,
         options: &RelayOptions,
     ) -> Result<Option<Self>, RingError> {
-        let others = from.find_group(&options.group.to_words());
-        let is_late = |from: &Ring| others.is_some() && from.end().is_some() && from.is_drained();
-        if is_late(&from) && matches!(Ring::open(to), Err(RingError::Shm(ShmError::NotFound(_)))) {
-            // Nobody is left to hand the end on to.
-            others.into_iter().for_each(|group| from.settle_end(group));
-            from.remove_if_over()?;
+        let group = options.group.to_words();
+        // What the others have handed the end on to is wanted, and nothing else any more.
+        let wanted = |from: &Ring, to: Option<&Ring>| {
+            let went_to = from.end_went_to(&group);
+            went_to.is_none_or(|ring| to.is_some_and(|to| to.instance()[0] == ring))
+        };
+        let there = match Ring::open(to) {
+            Err(RingError::Shm(ShmError::NotFound(_))) => None,
+            other => Some(other?),
+        };
+        if !wanted(&from, there.as_ref()) {
+            // Nobody is left to hand the end on to, whatever a worker that died since still owes.
+            from.bits_of(&group).for_each(|group| from.settle_end(group));
+            from.reap_and_take_name(Taker::LastOut)?;
             return Ok(None);
         }
         let input = Consumer::join_as(from, &options.group, Membership::Relaying)?;
@@ -113,7 +123,7 @@ impl Relay {
         // An output ring that has the end already may still wait for frames that are in the input.
         let ours = |to: &Ring| to.feed().is_some_and(|old| old.is_same(&feed));
         // The last of the others may have taken it away since. A new one would stay for ever.
-        let wanted = || !is_late(from);
+        let wanted = |to: Option<&Ring>| wanted(from, to);
         let to = Ring::create_or_open(to, &config, |header| feed.write(header), ours, wanted)?;
         let output = Producer::join(to)?;
         feed.lineage = output.ring().adopt_feed(feed.clone())?;
@@ -165,6 +175,11 @@ impl Relay {
     /// The output ring.
     pub fn output(&self) -> &Ring {
         self.output.ring()
+    }
+
+    /// Whether the users of either ring are asked to finish what they hold and stop.
+    pub fn is_draining(&self) -> bool {
+        self.input().is_draining() || self.output().is_draining()
     }
 
     /// Claims the oldest frame within the window, waiting at most `patience`. Frames beyond it are
@@ -235,7 +250,8 @@ impl Relay {
     }
 
     /// Takes a slot of the output ring for a job's frame, waiting at most `patience`. The job's
-    /// frame stays held meanwhile.
+    /// frame stays held meanwhile; monitors are told that the worker waits, since who waits for others
+    /// does not hang.
     ///
     /// # Errors
     /// [`RingError::StillHolding`] when the last output is still out; otherwise as
@@ -245,7 +261,31 @@ impl Relay {
         job: &Job,
         patience: Duration,
     ) -> Result<Option<WriteGrant>, RingError> {
-        self.output.acquire(self.feed.localise(job.seq()), patience)
+        let seq = self.feed.localise(job.seq());
+        let output = self.output.acquire(seq, patience.min(LOOK_INTERVAL));
+        if !matches!(output, Ok(None)) {
+            return output;
+        }
+        self.wait_for_room(job, seq, patience.saturating_sub(LOOK_INTERVAL))
+    }
+
+    fn wait_for_room(
+        &mut self,
+        job: &Job,
+        seq: Seq,
+        mut patience: Duration,
+    ) -> Result<Option<WriteGrant>, RingError> {
+        loop {
+            job.waits();
+            if patience.is_zero() {
+                return Ok(None);
+            }
+            let step = patience.min(LOOK_INTERVAL);
+            if let Some(output) = self.output.acquire(seq, step)? {
+                return Ok(Some(output));
+            }
+            patience -= step;
+        }
     }
 
     /// Publishes a job's output, and only then releases its input.

@@ -12,8 +12,9 @@ use framelane_shm::{Flag, LockFile, Memory, Segment, SegmentName, ShmError, View
 
 use crate::claim::{ClaimCell, GROUPS, SEATS, Swing, Word, bits, swing};
 use crate::layout::{
-    GroupEntry, Header, LAYOUT_VERSION, LIFE_BYTE, MAGIC, Plan, SeatLine, SlotRecord, TABLES_BYTE,
+    GroupEntry, Header, LAYOUT_VERSION, MAGIC, Plan, SeatLine, SlotRecord, TABLES_BYTE,
 };
+use crate::life::Taker;
 use crate::{Policy, Record, RingConfig, RingError, Seq};
 
 /// How long a lock that is held for microseconds may be held before that is an error.
@@ -64,7 +65,7 @@ impl Ring {
             match Self::open(name) {
                 Err(RingError::Shm(ShmError::NotFound(_))) => {}
                 // What a killed run left behind is over: the ring that is waited for is a new one.
-                Ok(ring) if ring.end().is_some() && ring.remove_if_over()? => {}
+                Ok(ring) if ring.end().is_some() && ring.reap_and_take_name(Taker::LastOut)? => {}
                 other => return other.map(Some),
             }
             thread::sleep(APPEARANCE_POLL);
@@ -273,16 +274,6 @@ impl Ring {
         act(&self.tool.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Runs `act` while nobody else joins, leaves or unlinks.
-    pub(crate) fn with_life<T>(
-        &self,
-        tool: &LockFile,
-        act: impl FnOnce() -> Result<T, RingError>,
-    ) -> Result<T, RingError> {
-        let holder = &self.header().life_holder;
-        self.with_lock(tool, (LIFE_BYTE, "life"), PATIENCE, holder, act)
-    }
-
     /// Runs `act` while nobody else changes the groups or the feed.
     pub(crate) fn with_tables<T>(
         &self,
@@ -303,7 +294,7 @@ impl Ring {
         self.with_lock(tool, (TABLES_BYTE, "tables"), patience, holder, act)
     }
 
-    fn with_lock<T>(
+    pub(crate) fn with_lock<T>(
         &self,
         tool: &LockFile,
         (byte, what): (u16, &'static str),

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use framelane_shm::{LockFile, ShmError};
 
-use crate::claim::SEATS;
 use crate::failpoint::failpoint;
-use crate::groups::{GroupName, Membership};
+use crate::group_name::GroupName;
+use crate::groups::Membership;
 use crate::histogram;
+use crate::life::Taker;
 use crate::ring::{PATIENCE, Ring};
 use crate::{RingError, monotonic_ns};
 
@@ -110,19 +111,7 @@ impl Seat {
     /// Locks a free id and cleans up after its last owner.
     fn sit_down(ring: Ring) -> Result<Self, RingError> {
         let own = ring.segment().lock_file()?;
-        let id = ring.with_tool(|tool| {
-            ring.with_life(tool, || {
-                if !ring.segment().is_linked()? {
-                    return Err(ShmError::NotFound(ring.name().to_owned()).into());
-                }
-                for id in 0..SEATS {
-                    if own.try_lock(u16::from(id))? {
-                        return Ok(id);
-                    }
-                }
-                Err(RingError::NoSeat(ring.name().to_owned()))
-            })
-        })?;
+        let id = ring.lock_free_id(&own)?;
         failpoint("join.locked");
         ring.with_tool(|tool| ring.clean(tool, id, PATIENCE))?;
         failpoint("join.cleaned");
@@ -226,6 +215,11 @@ impl Hold {
         &self.0
     }
 
+    /// Notes that the holder waits for others: monitors don't take it for one that hangs.
+    pub(crate) fn waits(&self) {
+        self.0.line().waited_until_ns.store(monotonic_ns(), Ordering::Relaxed);
+    }
+
     /// Notes that a slot is about to be taken: monitors see since when it is held.
     pub(crate) fn starts_at(&self, now_ns: u64) {
         self.0.line().held_since_ns.store(now_ns, Ordering::Relaxed);
@@ -250,11 +244,12 @@ impl Drop for Seat {
                 self.ring.sweep_inactive(tool, self.id)?;
                 self.ring.clean(tool, self.id, PATIENCE)?;
             }
-            self.own.unlock(u16::from(self.id));
-            failpoint("leave.unlocked");
-            self.ring.unlink_if_over(tool)
+            Ok(())
         });
-        if let Err(error) = cleaned {
+        self.own.unlock(u16::from(self.id));
+        failpoint("leave.unlocked");
+        let left = self.ring.reap_and_take_name(Taker::LastOut);
+        if let Err(error) = cleaned.and(left) {
             tracing::warn!(ring = self.ring.name(), %error, "leaving the ring was not clean");
         }
     }

@@ -249,6 +249,7 @@ impl Ring {
             let entry = Entry::unpack(line.entry.load(Ordering::Acquire));
             let Some(role) = entry.role else { continue };
             let held_since = line.held_since_ns.load(Ordering::Relaxed);
+            let busy_since = held_since.max(line.waited_until_ns.load(Ordering::Relaxed));
             seats.push(SeatSnapshot {
                 id,
                 role: match role {
@@ -260,7 +261,7 @@ impl Ring {
                 pid: entry.pid,
                 alive: self.is_alive(id)?,
                 attached_seconds: seconds_since(line.joined_ns.load(Ordering::Relaxed)),
-                held_seconds: (held_since != 0).then(|| seconds_since(held_since)),
+                held_seconds: (held_since != 0).then(|| seconds_since(busy_since)),
                 age: summarise(&line.age),
                 hold: summarise(&line.hold),
             });

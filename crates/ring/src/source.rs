@@ -29,7 +29,7 @@ impl Source {
     /// an earlier stream still has users, [`RingError::PayloadTooLarge`] when an existing ring's
     /// slots are too small; otherwise what creating and opening can meet.
     pub fn attach(name: &SegmentName, config: &RingConfig) -> Result<Self, RingError> {
-        Self::join(Ring::create_or_open(name, config, |_| (), |_| false, || true)?)
+        Self::join(Ring::create_or_open(name, config, |_| (), |_| false, |_| true)?)
     }
 
     /// Becomes the source of a ring that is open already.

@@ -115,16 +115,28 @@ impl LockFile {
     /// [`ShmError::Os`] when the kernel doesn't answer, or a heap segment doesn't have that byte.
     pub fn held_elsewhere(&self, byte: u16) -> Result<bool, ShmError> {
         match &self.0 {
-            Description::File { file, .. } => {
-                let mut lock = one_byte(byte, libc::F_WRLCK);
-                fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))
-                    .map_err(|errno| ShmError::os("asking for a lock's holder")(errno.into()))?;
-                Ok(i32::from(lock.l_type) != libc::F_UNLCK)
-            }
+            Description::File { file, .. } => is_held(file, one_byte(byte, libc::F_WRLCK)),
             Description::Heap { locks, number } => {
                 let holder = heap_lock(locks, byte)?.load(Ordering::Acquire);
                 Ok(holder != 0 && holder != *number)
             }
+        }
+    }
+
+    /// Whether another description holds any byte at all.
+    ///
+    /// # Errors
+    /// [`ShmError::Os`] when the kernel doesn't answer.
+    pub fn any_held_elsewhere(&self) -> Result<bool, ShmError> {
+        match &self.0 {
+            // A length of 0 is all that follows.
+            Description::File { file, .. } => {
+                is_held(file, libc::flock { l_len: 0, ..one_byte(0, libc::F_WRLCK) })
+            }
+            Description::Heap { locks, number } => Ok(locks.iter().any(|owner| {
+                let holder = owner.load(Ordering::Acquire);
+                holder != 0 && holder != *number
+            })),
         }
     }
 
@@ -177,6 +189,13 @@ fn set_lock(file: &File, byte: u16, kind: i32) -> Result<bool, ShmError> {
     }
 }
 
+/// Whether another description holds what `lock` would lock.
+fn is_held(file: &File, mut lock: libc::flock) -> Result<bool, ShmError> {
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))
+        .map_err(|errno| ShmError::os("asking for a lock's holder")(errno.into()))?;
+    Ok(i32::from(lock.l_type) != libc::F_UNLCK)
+}
+
 /// What the kernel takes: one byte from `byte`. The owner's process id must be 0 for these locks.
 fn one_byte(byte: u16, kind: i32) -> libc::flock {
     let short = |value: i32| i16::try_from(value).expect("lock constants are small");
@@ -201,6 +220,8 @@ mod tests {
         assert!(!two.try_lock(3).expect("answers"));
         assert!(two.held_elsewhere(3).expect("answers"));
         assert!(!one.held_elsewhere(3).expect("answers"));
+        assert!(two.any_held_elsewhere().expect("answers"));
+        assert!(!one.any_held_elsewhere().expect("answers"));
         assert!(two.try_lock(4).expect("answers"), "bytes are independent");
         one.unlock(3);
         assert!(two.try_lock(3).expect("answers"));

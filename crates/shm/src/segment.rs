@@ -121,6 +121,9 @@ impl Segment {
             ShmError::Os { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 ShmError::NotFound(name.ring().to_owned())
             }
+            ShmError::Os { source, action } if source.kind() == io::ErrorKind::PermissionDenied => {
+                owner_refuses(name).unwrap_or(ShmError::Os { action, source })
+            }
             other => other,
         })?;
         check_owner(name, &file)?;
@@ -227,15 +230,18 @@ impl Segment {
         }
     }
 
-    /// Takes the name from the segment; who has it open keeps it. The caller holds the lock that
-    /// makes joining and unlinking exclude each other.
+    /// Takes the name from the segment, unless it has lost it; who has it open keeps it. The caller
+    /// holds the lock that makes joining and unlinking exclude each other.
     ///
     /// # Errors
     /// [`ShmError::Os`] when the name can't be removed.
     pub fn unlink(&self) -> Result<(), ShmError> {
         let Backing::Shared(mapping) = &self.backing else { return Ok(()) };
         let path = mapping.name.path();
-        fs::remove_file(&path).map_err(ShmError::os(format!("removing {}", path.display())))
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(ShmError::os(format!("removing {}", path.display()))),
+        }
     }
 }
 
@@ -331,6 +337,12 @@ fn check_owner(name: &SegmentName, file: &File) -> Result<(), ShmError> {
     Err(ShmError::ForeignOwner { name: name.ring().to_owned(), owner, user })
 }
 
+/// Why a segment can't be opened, if it is another user's.
+fn owner_refuses(name: &SegmentName) -> Option<ShmError> {
+    let (owner, user) = (fs::metadata(name.path()).ok()?.uid(), geteuid().as_raw());
+    (owner != user).then(|| ShmError::ForeignOwner { name: name.ring().to_owned(), owner, user })
+}
+
 fn leads_to(name: &SegmentName, file: &File) -> Result<bool, ShmError> {
     let inode = file.metadata().map_err(ShmError::os("asking for the segment's inode"))?.ino();
     match fs::metadata(name.path()) {
@@ -351,80 +363,4 @@ fn os_error(error: ShmemError) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use super::*;
-
-    fn name(test: &str) -> SegmentName {
-        SegmentName::in_namespace(&format!("segment-{test}-{}", std::process::id()), "ring")
-            .expect("a good name")
-    }
-
-    #[test]
-    fn a_segment_is_seen_whole_and_outlives_its_creator() {
-        let name = name("whole");
-        let value = |segment: &Segment| {
-            segment.memory().at::<AtomicU64>(8).expect("in bounds").load(Ordering::Relaxed)
-        };
-        let fill = |memory: &Memory| {
-            memory.at::<AtomicU64>(8).expect("in bounds").store(7, Ordering::Relaxed);
-        };
-        drop(Segment::create(&name, 8192, fill).expect("created"));
-        let segment = Segment::open(&name).expect("still there");
-        assert_eq!((value(&segment), segment.memory().bytes()), (7, 8192));
-        assert!(matches!(Segment::create(&name, 4096, |_| ()), Err(ShmError::Exists(_))));
-        segment.unlink().expect("unlinked");
-        assert!(!segment.is_linked().expect("answers"));
-        assert!(matches!(Segment::open(&name), Err(ShmError::NotFound(_))));
-        assert_eq!(value(&segment), 7, "who has it open keeps it");
-    }
-
-    #[test]
-    fn a_segment_that_does_not_fit_is_refused_with_numbers_and_leaves_nothing() {
-        let name = name("room");
-        let Err(ShmError::TooSmall { needed_mib, .. }) = Segment::create(&name, 1 << 50, |_| ())
-        else {
-            panic!("a petabyte fits?");
-        };
-        assert_eq!(needed_mib, 1 << 30);
-        let namespace = format!("segment-room-{}", std::process::id());
-        let (rings, private) = list_segments(&namespace).expect("readable");
-        assert!(rings.is_empty() && private.is_empty());
-    }
-
-    #[test]
-    fn what_another_user_laid_out_is_refused() {
-        use std::os::unix::fs::{PermissionsExt, chown};
-
-        use rustix::process::Uid;
-        use rustix::thread::set_thread_res_uid;
-
-        let name = name("owner");
-        drop(Segment::create(&name, 4096, |_| ()).expect("created"));
-        drop(Segment::open(&name).expect("one's own"));
-        // Only root can give a file away, and become somebody else; others see the first half.
-        if geteuid().as_raw() == ROOT {
-            fs::set_permissions(name.path(), fs::Permissions::from_mode(0o666))
-                .expect("it is ours");
-            let open_as = |user| {
-                std::thread::scope(|scope| {
-                    let open = || {
-                        // The kernel's users are those of threads.
-                        let user = Uid::from_raw(user);
-                        set_thread_res_uid(user, user, user).expect("root may");
-                        Segment::open(&name).map(drop)
-                    };
-                    scope.spawn(open).join().expect("no panic")
-                })
-            };
-            open_as(4321).expect("root's");
-            chown(name.path(), Some(1234), None).expect("root may");
-            open_as(1234).expect("one's own");
-            open_as(ROOT).expect("root looks at anybody's");
-            let refused = open_as(4321).expect_err("another one's").to_string();
-            assert!(refused.contains("belongs to user 1234, not to user 4321"), "{refused}");
-        }
-        fs::remove_file(name.path()).expect("still there");
-    }
-}
+mod tests;

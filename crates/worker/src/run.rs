@@ -101,7 +101,7 @@ pub fn try_run<E>(
         return Ok(summary);
     };
     tracing::info!(from = relay.input().name(), to = relay.output().name(), "attached");
-    while !stop() && !relay.input().is_draining() {
+    while !stop() && !relay.is_draining() {
         let job = match relay.claim(PATIENCE)? {
             Work::Frame(job) => job,
             Work::TimedOut => continue,
@@ -142,7 +142,7 @@ fn forward(relay: &mut Relay, mut job: Job, stop: &impl Fn() -> bool) -> Result<
     loop {
         match relay.forward(job, PATIENCE)? {
             Forwarded::Done(_) => return Ok(true),
-            Forwarded::TimedOut(_) if stop() => return Ok(false),
+            Forwarded::TimedOut(_) if stop() || relay.is_draining() => return Ok(false),
             Forwarded::TimedOut(same) => job = same,
         }
     }
@@ -160,7 +160,7 @@ fn wait_for_slot(
         if let Some(output) = relay.acquire(job, PATIENCE)? {
             return Ok(Some(output));
         }
-        if stop() {
+        if stop() || relay.is_draining() {
             return Ok(None);
         }
         if !told {

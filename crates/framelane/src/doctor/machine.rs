@@ -3,7 +3,7 @@
 use std::fs;
 
 use framelane_frame::Geometry;
-use framelane_ring::{Ring, SegmentName, list_segments};
+use framelane_ring::{Ring, RingError, SegmentName, ShmError, list_segments};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
 
@@ -76,9 +76,11 @@ pub(super) fn leftovers() -> Finding {
         Ok(listed) => listed,
         Err(error) => return Finding::bad(WHAT, error.to_string()),
     };
-    let is_used = |name: &&SegmentName| {
-        let snapshot = Ring::open(name).and_then(|ring| ring.snapshot());
-        snapshot.is_ok_and(|snapshot| snapshot.participants.iter().any(|seat| seat.alive))
+    let is_used = |name: &&SegmentName| match Ring::open(name).and_then(|ring| ring.snapshot()) {
+        Ok(snapshot) => snapshot.participants.iter().any(|seat| seat.alive),
+        // For whoever has it to say.
+        Err(RingError::Shm(ShmError::ForeignOwner { .. })) => true,
+        Err(_) => false,
     };
     let (used, unused): (Vec<_>, Vec<_>) = names.iter().partition(is_used);
     if unused.is_empty() && private.is_empty() {

@@ -51,11 +51,21 @@ fn parse(url: &str) -> Option<(String, u16, String)> {
     (!host.is_empty()).then(|| (host.trim_matches(['[', ']']).to_owned(), port, app.to_owned()))
 }
 
+/// Connects to the first of the host's addresses that answers.
+fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut failed = io::Error::other("the name leads nowhere");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
 /// Shakes hands, asks to connect, and tells which server has answered.
 fn ask(host: &str, port: u16, app: &str) -> io::Result<&'static str> {
-    let address = (host, port).to_socket_addrs()?.next();
-    let address = address.ok_or_else(|| io::Error::other("the name leads nowhere"))?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    let mut stream = connect(host, port)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut hello = vec![0; 1 + HANDSHAKE_BYTES];

@@ -13,12 +13,14 @@
 //! | [`two_rings`] | every frame comes out once, in the order of the seqs, whatever the workers do; nothing stands still; the end comes; a new pusher goes on where the old one stopped |
 //! | [`two_stages`] | nothing stands still when an ordered reader joins late; who reads already misses nothing for it |
 //! | [`groups`] | a group gets what was published to it and nothing else, also when its bit was another one's before; what is published to a group that has left holds nobody up; the books balance |
+//! | [`names`] | no ring that is in use loses its name; no name is left behind, unless somebody was killed before it could take it; no end gets lost with a name |
 //!
 //! Each model can be weakened in one rule at a time, and then must break: a check that can't fail
 //! shows nothing.
 
 mod explorer;
 mod groups;
+mod names;
 mod one_ring;
 mod two_rings;
 mod two_stages;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use framelane_shm::ShmError;
 
 use super::Relay;
-use crate::RingError;
+use crate::{RingError, Seq};
 
 /// How long to wait for who holds the tables lock of the output ring, with a frame in hand.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -29,11 +29,15 @@ impl Relay {
         Ok(copied)
     }
 
-    /// Hands the end on, unless the output ring takes its frames from somewhere else by now.
-    /// `false` when that has to wait for somebody who holds the tables lock.
+    /// Hands the end on, if there is one, unless the output ring takes its frames from somewhere else
+    /// by now. `false` when that has to wait for somebody who holds the tables lock.
     pub(super) fn copy_end(&self) -> Result<bool, RingError> {
+        self.input.ring().end().map_or(Ok(true), |end| self.hand_on(end))
+    }
+
+    fn hand_on(&self, end: Seq) -> Result<bool, RingError> {
         let (input, output) = (self.input.ring(), self.output.ring());
-        let Some(end) = input.end() else { return Ok(true) };
+        input.note_handing_on(self.input.group(), output);
         if output.end().is_none() {
             // Under the lock nobody gives the ring another feed between the look and the end.
             let copied = self.with_output_tables(Duration::ZERO, || {

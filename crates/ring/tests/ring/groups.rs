@@ -1,8 +1,14 @@
 //! Groups, places and names: who may join, and what is left when everybody is gone.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
+
 use framelane_ring::{Consumer, OrderedConsumer, Policy, Ring, RingError, Source, Turn};
 
 use crate::fresh::{LONG, Namespace, check, claim, config, consumer, on_both, publish, source};
+
+/// Where the header has its layout version.
+const LAYOUT_VERSION_OFFSET: u64 = 8;
 
 #[test]
 fn an_ordered_group_has_one_member_and_keeps_its_cursor_for_the_next() {
@@ -79,4 +85,41 @@ fn a_ring_that_has_not_ended_stays_when_everybody_leaves() {
     drop(again);
     assert!(Ring::open(&name).expect("there").remove_if_unused().expect("asked"));
     assert!(Ring::open(&name).is_err());
+}
+
+/// Who is asked to stop is told so until all have stopped; then the ring is as good as new, or gone
+/// if nobody can miss what is in it.
+#[test]
+fn a_ring_that_is_drained_on_request_is_forgotten_or_goes_on() {
+    for policy in [Policy::Block, Policy::DropOldest] {
+        let namespace = Namespace::new();
+        let name = namespace.name("ring");
+        let mut numbers = Source::attach(&name, &config(policy, 4)).expect("made");
+        let reader = consumer(numbers.ring(), "workers");
+        assert!(publish(&mut numbers, LONG));
+        numbers.ring().set_draining(true).expect("a flag");
+        drop(numbers);
+        let again = Source::attach(&name, &config(policy, 4)).expect("joined");
+        assert!(again.ring().is_draining(), "{policy:?}: the reader has not stopped yet");
+        drop((again, reader));
+        let next = Source::attach(&name, &config(policy, 4)).expect("joined or made");
+        let kept = next.next_seq().number();
+        assert_eq!(kept, if policy == Policy::Block { 1 } else { 0 }, "{policy:?}");
+        assert!(!next.ring().is_draining(), "{policy:?}: those who were asked have stopped");
+    }
+}
+
+#[test]
+fn what_another_version_has_in_use_is_not_removed() {
+    let namespace = Namespace::new();
+    let name = namespace.name("ring");
+    let numbers = Source::attach(&name, &config(Policy::Block, 4)).expect("made");
+    let file = OpenOptions::new().write(true).open(name.path()).expect("there");
+    file.write_all_at(&[0xff], LAYOUT_VERSION_OFFSET).expect("written");
+    assert!(matches!(Ring::open(&name), Err(RingError::LayoutVersion { .. })));
+    assert!(!Ring::remove_unreadable(&name).expect("asked"));
+    assert!(name.path().exists());
+    drop(numbers);
+    assert!(Ring::remove_unreadable(&name).expect("asked"));
+    assert!(!name.path().exists());
 }

@@ -4,6 +4,8 @@ mod drop_oldest;
 mod fresh;
 mod groups;
 mod hostile;
+mod late_reader;
 mod lossless;
 mod reference;
 mod relay;
+mod stages;

@@ -2,31 +2,17 @@
 //! gets every frame once, in order, and the end of the stream arrives.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use framelane_ring::{
     Claim, Consumer, Descriptor, Forwarded, OrderedConsumer, Policy, Record, Relay, RelayOptions,
-    Ring, SegmentName, Seq, Source, Turn, Work,
+    Ring, Seq, Source, Turn, Work,
 };
 
-use crate::fresh::{LONG, Namespace, check_bytes, config, publish};
+use crate::fresh::{LONG, Namespace, check_bytes, claim, config, consumer, publish};
+use crate::stages::{forward, lossless_source, next, publish_copy, reader, take, waits, worker};
 
 const FRAMES: u64 = 1500;
-
-fn options(slots: u32) -> RelayOptions {
-    RelayOptions {
-        group: "worker".parse().expect("a good name"),
-        slots: Some(slots),
-        payload_capacity: None,
-    }
-}
-
-fn attach(from: &SegmentName, to: &SegmentName, slots: u32) -> Relay {
-    let start = Instant::now();
-    let from = Ring::wait(from, || start.elapsed() < LONG).expect("healthy").expect("there");
-    let relay = Relay::attach(from, to, &options(slots)).expect("attached");
-    relay.expect("in time")
-}
 
 /// Copies frames until the end, taking longer for some than for others.
 fn work(relay: &mut Relay, pace: u64) {
@@ -38,11 +24,7 @@ fn work(relay: &mut Relay, pace: u64) {
         };
         let number = job.seq().number();
         thread::sleep(Duration::from_micros(number * pace % 400));
-        let mut output =
-            relay.acquire(&job, LONG).expect("healthy").expect("the window sees to it");
-        output.bytes_mut()[..job.bytes().len()].copy_from_slice(job.bytes());
-        let record = *job.record();
-        relay.publish(job, output, record).expect("published");
+        publish_copy(relay, job);
     }
 }
 
@@ -60,15 +42,6 @@ fn read_to_the_end(reader: &mut OrderedConsumer) -> Vec<u64> {
     }
 }
 
-fn reader(name: &SegmentName) -> OrderedConsumer {
-    let ring = Ring::wait(name, || true).expect("healthy").expect("there");
-    OrderedConsumer::join(ring, &"pusher".parse().expect("a good name")).expect("joined")
-}
-
-fn source(name: &SegmentName, slots: u32) -> Source {
-    Source::attach(name, &config(Policy::Block, slots)).expect("made")
-}
-
 fn feed(mut source: Source) {
     while source.next_seq().number() < FRAMES {
         if !publish(&mut source, LONG) {
@@ -82,10 +55,10 @@ fn through_workers(workers: usize, input_slots: u32, output_slots: u32) {
     let namespace = Namespace::new();
     let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
     let seen = thread::scope(|scope| {
-        scope.spawn(|| feed(source(&from, input_slots)));
-        for worker in 0..workers as u64 {
+        scope.spawn(|| feed(lossless_source(&from, input_slots)));
+        for pace in 7..7 + workers as u64 {
             let (from, to) = (&from, &to);
-            scope.spawn(move || work(&mut attach(from, to, output_slots), 7 + worker));
+            scope.spawn(move || work(&mut worker(from, to, output_slots), pace));
         }
         read_to_the_end(&mut reader(&to))
     });
@@ -113,11 +86,11 @@ fn a_live_stream_stays_in_order_and_every_gap_is_counted() {
     let namespace = Namespace::new();
     let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
     let source = Source::attach(&from, &config(Policy::DropOldest, 3)).expect("made");
-    let relays: Vec<_> = (0..3).map(|_| attach(&from, &to, 4)).collect();
+    let workers: Vec<_> = (0..3).map(|_| worker(&from, &to, 4)).collect();
     let mut reader = reader(&to);
     let seen = thread::scope(|scope| {
-        for (worker, mut relay) in (0..).zip(relays) {
-            scope.spawn(move || work(&mut relay, 11 + worker));
+        for (pace, mut worker) in (11..).zip(workers) {
+            scope.spawn(move || work(&mut worker, pace));
         }
         scope.spawn(|| feed(source));
         read_to_the_end(&mut reader)
@@ -132,18 +105,15 @@ fn a_worker_that_skips_a_frame_holds_up_nobody() {
     let namespace = Namespace::new();
     let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
     let seen = thread::scope(|scope| {
-        scope.spawn(|| feed(source(&from, 4)));
+        scope.spawn(|| feed(lossless_source(&from, 4)));
         scope.spawn(|| {
-            let mut relay = attach(&from, &to, 4);
-            while let Work::Frame(job) = relay.claim(LONG).expect("healthy") {
+            let mut worker = worker(&from, &to, 4);
+            while let Work::Frame(job) = worker.claim(LONG).expect("healthy") {
                 if job.seq().number().is_multiple_of(3) {
-                    relay.skip(job).expect("skipped");
-                    continue;
+                    worker.skip(job).expect("skipped");
+                } else {
+                    publish_copy(&mut worker, job);
                 }
-                let mut output = relay.acquire(&job, LONG).expect("healthy").expect("a slot");
-                output.bytes_mut()[..job.bytes().len()].copy_from_slice(job.bytes());
-                let record = *job.record();
-                relay.publish(job, output, record).expect("published");
             }
         });
         read_to_the_end(&mut reader(&to))
@@ -155,8 +125,8 @@ fn a_worker_that_skips_a_frame_holds_up_nobody() {
 fn a_worker_that_comes_after_the_end_finishes_what_is_left() {
     let namespace = Namespace::new();
     let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
-    let mut source = source(&from, 4);
-    let mut first = attach(&from, &to, 4);
+    let mut source = lossless_source(&from, 4);
+    let mut first = worker(&from, &to, 4);
     let mut reader = reader(&to);
     for _ in 0..3 {
         assert!(publish(&mut source, LONG));
@@ -164,13 +134,94 @@ fn a_worker_that_comes_after_the_end_finishes_what_is_left() {
     source.end();
     drop(source);
     // The first worker hands the end on, and leaves with frames still to be done.
-    let Ok(Work::Frame(job)) = first.claim(LONG) else { panic!("a frame is there") };
+    let job = take(&mut first);
     drop((job, first));
     let seen = thread::scope(|scope| {
-        scope.spawn(|| work(&mut attach(&from, &to, 4), 1));
+        scope.spawn(|| work(&mut worker(&from, &to, 4), 1));
         read_to_the_end(&mut reader)
     });
     assert_eq!(seen, [0, 1, 2]);
+}
+
+/// The end comes to the ring between two stages before its frames do. A worker that was killed before
+/// it had made its output must not make the next one believe that all is done.
+#[test]
+fn a_second_stage_that_starts_late_and_dies_young_is_replaced() {
+    let namespace = Namespace::new();
+    let [from, between, to] = ["cam.in", "cam.mid", "cam.out"].map(|name| namespace.name(name));
+    let mut source = lossless_source(&from, 4);
+    let mut first = worker(&from, &between, 4);
+    for _ in 0..3 {
+        assert!(publish(&mut source, LONG));
+    }
+    source.end();
+    drop(source);
+    assert!(matches!(first.claim(Duration::ZERO).expect("healthy"), Work::TimedOut));
+    // It has joined, and what it would do next fails: there is no room for such an output.
+    let options = RelayOptions {
+        group: "worker".parse().expect("a good name"),
+        slots: Some(4),
+        payload_capacity: Some(1 << 50),
+    };
+    let middle = Ring::open(&between).expect("made by the first");
+    assert!(Relay::attach(middle, &to, &options).is_err());
+    let seen = thread::scope(|scope| {
+        scope.spawn(|| work(&mut first, 1));
+        scope.spawn(|| work(&mut worker(&between, &to, 4), 1));
+        read_to_the_end(&mut reader(&to))
+    });
+    assert_eq!(seen, [0, 1, 2]);
+}
+
+/// The same with nothing to wait for: the next worker alone can still tell the end.
+#[test]
+fn the_end_of_a_stream_without_frames_outlives_a_worker_that_made_no_output() {
+    for policy in [Policy::Block, Policy::DropOldest] {
+        let namespace = Namespace::new();
+        let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+        let source = Source::attach(&from, &config(policy, 4)).expect("made");
+        let group = "worker".parse().expect("a good name");
+        let options = RelayOptions { group, slots: Some(4), payload_capacity: Some(1 << 50) };
+        assert!(Relay::attach(Ring::open(&from).expect("there"), &to, &options).is_err());
+        source.end();
+        drop(source);
+        let mut next = worker(&from, &to, 4);
+        let mut reader = reader(&to);
+        work(&mut next, 1);
+        drop(next);
+        assert_eq!(read_to_the_end(&mut reader), [0; 0], "{policy:?}");
+    }
+}
+
+/// A worker that comes when its group has done its part makes no ring that nobody waits for, also
+/// while other groups are at it.
+#[test]
+fn a_worker_that_comes_too_late_makes_no_output() {
+    let namespace = Namespace::new();
+    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    let mut source = lossless_source(&from, 4);
+    let mut others = consumer(source.ring(), "others");
+    let mut only = worker(&from, &to, 4);
+    let mut reader = reader(&to);
+    assert!(publish(&mut source, LONG));
+    source.end();
+    drop(source);
+    work(&mut only, 1);
+    drop(only);
+    assert_eq!(read_to_the_end(&mut reader), [0]);
+    drop(reader);
+    assert!(Ring::open(&to).is_err(), "it was left behind");
+    let options = RelayOptions {
+        group: "worker".parse().expect("a good name"),
+        slots: Some(4),
+        payload_capacity: None,
+    };
+    let late = Relay::attach(Ring::open(&from).expect("the others need it"), &to, &options);
+    assert!(late.expect("healthy").is_none());
+    assert!(Ring::open(&to).is_err(), "it was made anew");
+    assert_eq!(claim(&mut others).seq().number(), 0);
+    drop(others);
+    assert_eq!(namespace.segments(), Vec::<String>::new());
 }
 
 /// The last one out of the input ring leaves it behind for the next worker, who alone can still
@@ -181,16 +232,16 @@ fn the_end_outlives_an_only_worker_that_leaves_before_it_hands_it_on() {
         let namespace = Namespace::new();
         let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
         let mut source = Source::attach(&from, &config(policy, 4)).expect("made");
-        let mut only = attach(&from, &to, 4);
+        let mut only = worker(&from, &to, 4);
         let mut reader = reader(&to);
         assert!(publish(&mut source, LONG));
-        let Ok(Work::Frame(job)) = only.claim(LONG) else { panic!("a frame is there") };
+        let job = take(&mut only);
         source.end();
         drop(source);
-        assert!(matches!(only.forward(job, LONG), Ok(Forwarded::Done(_))));
+        forward(&mut only, job);
         drop(only);
         let seen = thread::scope(|scope| {
-            scope.spawn(|| work(&mut attach(&from, &to, 4), 1));
+            scope.spawn(|| work(&mut worker(&from, &to, 4), 1));
             read_to_the_end(&mut reader)
         });
         assert_eq!(seen, [0], "{policy:?}");
@@ -206,10 +257,10 @@ fn workers_in_a_row_keep_order_and_pass_the_end_on() {
     let namespace = Namespace::new();
     let names = ["cam.in", "cam.mid", "cam.out"].map(|ring| namespace.name(ring));
     let seen = thread::scope(|scope| {
-        scope.spawn(|| feed(source(&names[0], 4)));
-        for worker in 0..4 {
-            let (from, to) = (&names[worker / 2], &names[worker / 2 + 1]);
-            scope.spawn(move || work(&mut attach(from, to, 3), 13 + worker as u64));
+        scope.spawn(|| feed(lossless_source(&names[0], 4)));
+        for (from, to, pace) in [(0, 1, 13), (0, 1, 14), (1, 2, 15), (1, 2, 16)] {
+            let (from, to) = (&names[from], &names[to]);
+            scope.spawn(move || work(&mut worker(from, to, 3), pace));
         }
         read_to_the_end(&mut reader(&names[2]))
     });
@@ -223,25 +274,22 @@ fn a_new_feed_starts_a_new_lineage_that_comes_after_the_old_one() {
     let mut seen = Vec::new();
     let mut reader_at_the_end = None;
     for round in 0..2_u16 {
-        let mut source = Source::attach(&from, &config(Policy::Block, 4)).expect("made");
-        let mut relay = attach(&from, &to, 4);
+        let mut source = lossless_source(&from, 4);
+        let mut worker = worker(&from, &to, 4);
         let reader = reader_at_the_end.get_or_insert_with(|| reader(&to));
         // The window opens for a new lineage once the reader has seen that the old one is over.
         assert!(matches!(reader.next(Duration::ZERO), Ok(Turn::TimedOut)));
         for _ in 0..2 {
             assert!(publish(&mut source, LONG));
-            let Ok(Work::Frame(job)) = relay.claim(LONG) else { panic!("a frame is there") };
-            let mut output = relay.acquire(&job, LONG).expect("healthy").expect("a slot");
-            output.bytes_mut()[..job.bytes().len()].copy_from_slice(job.bytes());
-            let record = *job.record();
-            relay.publish(job, output, record).expect("published");
-            let Ok(Turn::Frame(frame)) = reader.next(LONG) else { panic!("a frame is there") };
+            let job = take(&mut worker);
+            publish_copy(&mut worker, job);
+            let frame = next(reader);
             assert_eq!(frame.seq().lineage(), round);
             seen.push(frame.seq());
             frame.done().expect("done");
         }
         // The feed vanishes without having ended: an operator removed it.
-        drop((source, relay));
+        drop((source, worker));
         assert!(Ring::open(&from).expect("there").remove_if_unused().expect("asked"));
     }
     assert_eq!(seen, [Seq::new(0, 0), Seq::new(0, 1), Seq::new(1, 0), Seq::new(1, 1)]);
@@ -253,22 +301,21 @@ fn a_new_feed_starts_a_new_lineage_that_comes_after_the_old_one() {
 fn frames_in_hand_are_waited_for_when_the_name_of_their_ring_is_gone() {
     let namespace = Namespace::new();
     let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
-    let mut source = source(&from, 4);
-    let mut relays = [attach(&from, &to, 4), attach(&from, &to, 4)];
+    let mut source = lossless_source(&from, 4);
+    let mut workers = [worker(&from, &to, 4), worker(&from, &to, 4)];
     let mut reader = reader(&to);
-    let [first, second] = relays.each_mut().map(|relay| {
+    let [first, second] = workers.each_mut().map(|worker| {
         assert!(publish(&mut source, LONG));
-        let Ok(Work::Frame(job)) = relay.claim(LONG) else { panic!("a frame is there") };
-        job
+        take(worker)
     });
     assert!(matches!(reader.next(Duration::ZERO), Ok(Turn::TimedOut)));
     std::fs::remove_file(from.path()).expect("it has a name");
-    assert!(matches!(relays[1].forward(second, LONG), Ok(Forwarded::Done(_))));
-    assert!(matches!(reader.next(Duration::from_millis(100)), Ok(Turn::TimedOut)));
-    assert!(matches!(relays[0].forward(first, LONG), Ok(Forwarded::Done(_))));
+    forward(&mut workers[1], second);
+    assert!(waits(&mut reader));
+    forward(&mut workers[0], first);
     source.end();
     thread::scope(|scope| {
-        scope.spawn(|| work(&mut relays[0], 1));
+        scope.spawn(|| work(&mut workers[0], 1));
         assert_eq!(read_to_the_end(&mut reader), [0, 1]);
     });
 }
@@ -285,154 +332,14 @@ fn a_consumer_on_its_own_can_read_next_to_the_workers() {
     assert!(publish(&mut source, LONG));
 }
 
-#[test]
-fn nothing_is_claimed_for_a_block_ring_that_nobody_reads_yet() {
-    let namespace = Namespace::new();
-    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
-    let mut source = source(&from, 2);
-    let mut relay = attach(&from, &to, 2);
-    assert!(publish(&mut source, LONG));
-    let moment = Duration::from_millis(10);
-    assert!(matches!(relay.claim(moment).expect("healthy"), Work::TimedOut));
-    let _reader = reader(&to);
-    assert!(matches!(relay.claim(LONG).expect("healthy"), Work::Frame(_)));
-}
-
-#[test]
-fn frames_in_hand_when_an_ordered_reader_joins_do_not_take_its_room() {
-    let namespace = Namespace::new();
-    let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
-    let mut source = source(&from, 4);
-    let mut relays: Vec<_> = (0..3).map(|_| attach(&from, &to, 2)).collect();
-    let ring = Ring::wait(&to, || true).expect("healthy").expect("there");
-    let mut recorder =
-        Consumer::join(ring, &"recorder".parse().expect("a good name")).expect("joined");
-    let jobs: Vec<_> = relays
-        .iter_mut()
-        .map(|relay| {
-            assert!(publish(&mut source, LONG));
-            let Work::Frame(job) = relay.claim(LONG).expect("healthy") else { panic!("a frame") };
-            job
-        })
-        .collect();
-    let mut late = reader(&to);
-    // The oldest comes last: what the others publish must not fill the ring for the new reader.
-    for (relay, job) in relays.iter_mut().zip(jobs).rev() {
-        let number = job.seq().number();
-        let output = relay.acquire(&job, LONG).expect("healthy").expect("there is room");
-        let record = *job.record();
-        relay.publish(job, output, record).expect("published");
-        let Claim::Frame(frame) = recorder.claim(LONG).expect("healthy") else { panic!("a frame") };
-        assert_eq!(frame.seq().number(), number);
-    }
-    // The one that there is room for comes to it, and then the next that it did not miss.
-    let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
-    assert_eq!(frame.seq().number(), 0);
-    frame.done().expect("done");
-    assert!(publish(&mut source, LONG));
-    // It sees that the others won't come, and moves on.
-    assert!(matches!(late.next(Duration::from_millis(10)).expect("healthy"), Turn::TimedOut));
-    pass_on(&mut relays[0], 3);
-    let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
-    assert_eq!(frame.seq().number(), 3, "the first that was claimed after it joined");
-}
-
-/// Claims the frame that is expected to be the next one, and passes it on.
-fn pass_on(relay: &mut Relay, number: u64) {
-    let Work::Frame(job) = relay.claim(LONG).expect("healthy") else { panic!("a frame") };
-    assert_eq!(job.seq().number(), number);
-    let forwarded = relay.forward(job, LONG).expect("healthy");
-    assert!(matches!(forwarded, Forwarded::Done(_)), "there is room");
-}
-
-#[test]
-fn frames_between_two_stages_let_the_one_through_that_a_late_reader_waits_for() {
-    let namespace = Namespace::new();
-    let [from, between, to] = ["cam.in", "cam.mid", "cam.out"].map(|name| namespace.name(name));
-    let mut source = source(&from, 4);
-    let mut slow = attach(&from, &between, 2);
-    let mut fast = attach(&from, &between, 2);
-    let mut second = attach(&between, &to, 2);
-    let ring = Ring::wait(&to, || true).expect("healthy").expect("there");
-    let recorder = "recorder".parse().expect("a good name");
-    let mut recorder = Consumer::join(ring, &recorder).expect("joined");
-    let mut is_recorded = |number| match recorder.claim(LONG).expect("healthy") {
-        Claim::Frame(frame) => assert_eq!(frame.seq().number(), number),
-        other => panic!("{other:?} instead of a frame"),
-    };
-    // Nothing is there yet, but from now on the first stage knows how far it may go.
-    assert!(matches!(second.claim(Duration::ZERO).expect("healthy"), Work::TimedOut));
-    assert!(publish(&mut source, LONG));
-    let Work::Frame(oldest) = slow.claim(LONG).expect("healthy") else { panic!("a frame") };
-    for number in [1, 2] {
-        assert!(publish(&mut source, LONG));
-        pass_on(&mut fast, number);
-    }
-
-    // It waits for the oldest, which has no slot yet, and has no room for those that have.
-    let mut late = reader(&to);
-    pass_on(&mut second, 1);
-    is_recorded(1);
-    let forwarded = slow.forward(oldest, LONG).expect("healthy");
-    assert!(matches!(forwarded, Forwarded::Done(_)), "there is room");
-    pass_on(&mut second, 0);
-    is_recorded(0);
-    let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
-    assert_eq!(frame.seq().number(), 0);
-    frame.done().expect("done");
-    // The one after it is missing, and the one after that has waited.
-    assert!(matches!(late.next(Duration::from_millis(10)).expect("healthy"), Turn::TimedOut));
-    pass_on(&mut second, 2);
-    is_recorded(2);
-    let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
-    assert_eq!(frame.seq().number(), 2);
-}
-
-#[test]
-fn frames_that_only_wait_for_their_turn_stay_for_a_late_reader() {
-    let namespace = Namespace::new();
-    let [from, between, to] = ["cam.in", "cam.mid", "cam.out"].map(|name| namespace.name(name));
-    let mut source = source(&from, 4);
-    let mut first: Vec<_> = (0..2).map(|_| attach(&from, &between, 2)).collect();
-    let mut second = attach(&between, &to, 2);
-    let ring = Ring::wait(&to, || true).expect("healthy").expect("there");
-    let mut recorder =
-        Consumer::join(ring, &"recorder".parse().expect("a good name")).expect("joined");
-    assert!(matches!(second.claim(Duration::ZERO).expect("healthy"), Work::TimedOut));
-    for number in 0..2 {
-        assert!(publish(&mut source, LONG));
-        pass_on(&mut first[0], number);
-    }
-    let in_hand = first.iter_mut().map(|relay| {
-        assert!(publish(&mut source, LONG));
-        let Work::Frame(job) = relay.claim(LONG).expect("healthy") else { panic!("a frame") };
-        job
-    });
-    let in_hand: Vec<_> = in_hand.collect();
-
-    // It is slow with the first one; the ring between is full, and frames wait to get into it.
-    let mut late = reader(&to);
-    pass_on(&mut second, 0);
-    assert!(matches!(recorder.claim(LONG).expect("healthy"), Claim::Frame(_)));
-    let Turn::Frame(slow) = late.next(LONG).expect("healthy") else { panic!("a frame") };
-    let mut in_hand = first.iter_mut().zip(in_hand);
-    let (relay, job) = in_hand.next().expect("the first of two");
-    assert!(matches!(relay.forward(job, LONG).expect("healthy"), Forwarded::Done(_)));
-    assert!(matches!(second.claim(Duration::ZERO).expect("healthy"), Work::TimedOut));
-    slow.done().expect("done");
-    pass_on(&mut second, 1);
-    let Turn::Frame(frame) = late.next(LONG).expect("healthy") else { panic!("a frame") };
-    assert_eq!(frame.seq().number(), 1, "none is missing");
-}
-
 /// Rule: a frame that is passed on keeps its bytes, its seq and its metadata, says that nobody
 /// processed it, and leaves the input ring only when it is in the output ring.
 #[test]
 fn a_forwarded_frame_is_what_it_was_but_for_its_mark() {
     let namespace = Namespace::new();
     let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
-    let mut source = source(&from, 4);
-    let mut relay = attach(&from, &to, 1);
+    let mut source = lossless_source(&from, 4);
+    let mut worker = worker(&from, &to, 1);
     let to = Ring::open(&to).expect("made by the relay");
     let mut reader = Consumer::join(to, &"reader".parse().expect("a good name")).expect("joined");
     for number in 0..2_u8 {
@@ -442,13 +349,9 @@ fn a_forwarded_frame_is_what_it_was_but_for_its_mark() {
         let record = Record { pts_ns: 7, payload_bytes: 3, meta_bytes: 2, ..Record::default() };
         output.commit(record).expect("published");
     }
-    let claim = |relay: &mut Relay| match relay.claim(LONG).expect("healthy") {
-        Work::Frame(job) => job,
-        other => panic!("{other:?}"),
-    };
-    let job = claim(&mut relay);
+    let job = take(&mut worker);
     let seq = job.seq();
-    let done = relay.forward(job, LONG).expect("healthy");
+    let done = worker.forward(job, LONG).expect("healthy");
     assert!(matches!(done, Forwarded::Done(published) if published == seq), "{done:?}");
     let Claim::Frame(frame) = reader.claim(LONG).expect("healthy") else { panic!("no frame") };
     assert_eq!((frame.seq(), frame.bytes(), frame.meta()), (seq, &[0; 3][..], &[0xfe, 0][..]));
@@ -456,32 +359,29 @@ fn a_forwarded_frame_is_what_it_was_but_for_its_mark() {
     assert_eq!(frame.record().pts_ns, 7);
 
     // The reader still has the only slot: there is no room, and the job stays in hand.
-    let job = claim(&mut relay);
-    let timed_out = relay.forward(job, Duration::from_millis(1)).expect("healthy");
+    let job = take(&mut worker);
+    let timed_out = worker.forward(job, Duration::from_millis(1)).expect("healthy");
     let Forwarded::TimedOut(job) = timed_out else { panic!("{timed_out:?}") };
     assert_eq!((job.seq(), job.bytes()), (seq.next(), &[1; 3][..]));
     frame.release().expect("released");
-    let done = relay.forward(job, LONG).expect("healthy");
-    assert!(matches!(done, Forwarded::Done(_)), "{done:?}");
+    forward(&mut worker, job);
 }
 
 #[test]
 fn what_the_source_says_of_its_frames_is_there_before_they_are() {
     let namespace = Namespace::new();
     let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
-    let mut source = source(&from, 4);
-    let mut relay = attach(&from, &to, 4);
+    let mut source = lossless_source(&from, 4);
+    let mut worker = worker(&from, &to, 4);
     let mut reader = reader(&to);
     // Said after the worker has come, and said anew while it works.
     for said in ["a camera", "another camera"] {
         let descriptor = Descriptor { source: said.to_owned(), ..Descriptor::default() };
         source.ring().set_descriptor(&descriptor).expect("written");
         assert!(publish(&mut source, LONG));
-        let Work::Frame(job) = relay.claim(LONG).expect("healthy") else { panic!("no frame") };
-        let Forwarded::Done(_) = relay.forward(job, LONG).expect("healthy") else {
-            panic!("no room")
-        };
-        let Turn::Frame(frame) = reader.next(LONG).expect("healthy") else { panic!("no frame") };
+        let job = take(&mut worker);
+        forward(&mut worker, job);
+        let frame = next(&mut reader);
         assert_eq!(reader.ring().descriptor().expect("readable"), Some(descriptor));
         frame.done().expect("done");
     }
