@@ -22,6 +22,8 @@ mod descriptors;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod exec;
 #[cfg(test)]
 mod flaky_camera;
@@ -45,6 +47,8 @@ mod pictures;
 mod poison;
 #[cfg(test)]
 mod reconnects;
+#[cfg(test)]
+mod recordings;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]

@@ -5,9 +5,8 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use e2e::chain::RING_OUT;
 use e2e::tools::{run, run_ffmpeg};
-use e2e::{Chain, Namespace, RingStat, clips, frame_hashes, wait_until};
+use e2e::{Chain, Namespace, clips, frame_hashes};
 
 const WIDTH: usize = 320;
 
@@ -148,29 +147,5 @@ fn odd_sides_are_padded_for_the_encoder_alone() -> Result<()> {
     ensure!(shape(&seen)?.starts_with("321,241"), "{}", shape(&seen)?);
     send(&namespace, &clip, &out, &[])?;
     ensure!(shape(&out)?.starts_with("322,242"), "{}", shape(&out)?);
-    Ok(())
-}
-
-/// A recording can't hold two sizes, and must not lose what it has when the source comes back with
-/// another one.
-#[test]
-fn pictures_of_another_size_go_into_a_file_beside_the_first() -> Result<()> {
-    let namespace = Namespace::new()?;
-    let (clip, out) = (namespace.path("clip.mkv"), namespace.path("out.mkv"));
-    clips::constant_rate(&clip, 50)?;
-    let chain =
-        |size| Chain::new(&namespace, &clip, &out).puller_args(&["--realtime", "--size", size]);
-    let mut running = chain("64x48").start(1)?;
-    wait_until("frames", || {
-        RingStat::read(&namespace, RING_OUT).is_ok_and(|stat| stat.delivered("pusher") >= 5)
-    })?;
-    running.puller.stop()?;
-    running.puller = chain("32x24").puller.start()?;
-    running.expect_success()?;
-    for (file, size) in [("out.mkv", "64,48"), ("out-2.mkv", "32,24")] {
-        let path = namespace.path(file);
-        ensure!(shape(&path)?.starts_with(size), "{file}: {}", shape(&path)?);
-        ensure!(frame_hashes(&path, "gray")?.len() >= 5, "{file} is too short");
-    }
     Ok(())
 }

@@ -1,11 +1,12 @@
-//! Rule: nothing piles up, however often a source breaks off.
+//! Rule: nothing piles up, however often a source breaks off, and another input stands in for it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use e2e::tools::run_ffmpeg;
-use e2e::{Chain, Namespace, wait_until};
+use e2e::{Chain, Namespace, frame_hashes, wait_until};
 
 use crate::flaky_camera::FlakyCamera;
 
@@ -54,4 +55,35 @@ fn reconnects_leave_nothing_behind() -> Result<()> {
     ensure!(children.split_whitespace().count() <= 1, "children: {children}");
     ensure!(running.puller.is_running(), "the puller is gone");
     running.stop()
+}
+
+#[test]
+fn a_file_is_shown_while_the_camera_is_away() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let [clip, slate, out] = ["clip.ts", "slate.mkv", "out.nut"].map(|file| namespace.path(file));
+    run_ffmpeg(&["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=0.4", "-g", "5", &clip])?;
+    run_ffmpeg(&["-f", "lavfi", "-i", "color=white:s=160x120:r=25:d=0.4", "-c:v", "ffv1", &slate])?;
+    let camera = FlakyCamera::start(&fs::read(&clip)?, Duration::ZERO)?;
+    let chain = Chain::new(&namespace, &camera.url(), &out)
+        .puller_args(&["--input", &slate])
+        .pusher_args(&["--codec", "rawvideo"]);
+    let mut running = chain.start(1)?;
+    // The first connection only shows that there is no sound.
+    wait_until("the file to be shown twice", || camera.connections() >= 5)?;
+    running.stop()?;
+    let frames = frame_hashes(&out, "gray")?;
+    // All of the file's frames are the same.
+    let mut times = HashMap::<&str, u32>::new();
+    frames.iter().for_each(|frame| *times.entry(&frame.md5).or_default() += 1);
+    let (white, _) = times.into_iter().max_by_key(|(_, times)| *times).context("no frames")?;
+    let is_slate: Vec<bool> = frames.iter().map(|frame| frame.md5 == white).collect();
+    let turns = is_slate.chunk_by(|one, next| one == next).count();
+    ensure!(turns >= 4, "{turns} turns of camera and file: {is_slate:?}");
+    ensure!(frames.is_sorted_by(|one, next| one.pts_us < next.pts_us), "{frames:?}");
+    // At its own pace: 10 frames of 40 ms.
+    let shown = frames.iter().zip(&is_slate).skip_while(|(_, slate)| !**slate);
+    let shown: Vec<i64> = shown.take_while(|(_, slate)| **slate).map(|(it, _)| it.pts_us).collect();
+    let span_ms = (shown.last().unwrap_or(&0) - shown.first().unwrap_or(&0)) / 1000;
+    ensure!((300..=400).contains(&span_ms), "{} frames in {span_ms} ms", shown.len());
+    Ok(())
 }

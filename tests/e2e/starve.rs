@@ -133,9 +133,9 @@ impl Sink {
     }
 }
 
-/// The workers are gone, and then the server is for a moment.
+/// The workers are gone, and then the server is for a moment, and then the pusher.
 #[test]
-fn an_encoder_that_dies_while_stand_ins_are_sent_is_started_again() -> Result<()> {
+fn stand_ins_go_on_when_the_encoder_or_the_pusher_dies() -> Result<()> {
     let namespace = Namespace::new()?;
     let clip = namespace.path("clip.mkv");
     clips::constant_rate(&clip, 1000)?;
@@ -153,9 +153,15 @@ fn an_encoder_that_dies_while_stand_ins_are_sent_is_started_again() -> Result<()
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
     let encoder = children.split_whitespace().next().context("no encoder")?.parse()?;
     kill(Pid::from_raw(encoder), Signal::SIGKILL)?;
-    wait_until("stand-ins through another connection", || {
-        sink.connections().get(1).is_some_and(|&bytes| bytes > 10_000)
-    })?;
+    let wait_for_more = |connection: usize| {
+        wait_until(&format!("stand-ins through connection {connection}"), || {
+            sink.connections().get(connection).is_some_and(|&bytes| bytes > 10_000)
+        })
+    };
+    wait_for_more(1)?;
+    running.pusher.kill()?;
+    running.pusher = chain.pusher.start()?;
+    wait_for_more(2)?;
     running.puller.stop()?;
     running.pusher.stop()
 }

@@ -25,6 +25,7 @@ pub struct StageCommand {
     built: Option<PathBuf>,
     args: Vec<OsString>,
     environment: Vec<(String, OsString)>,
+    working_folder: Option<PathBuf>,
     folder: PathBuf,
 }
 
@@ -35,6 +36,7 @@ impl StageCommand {
             built: None,
             args: Vec::new(),
             environment: vec![("FRAMELANE_NAMESPACE".to_owned(), namespace.name().into())],
+            working_folder: None,
             folder: namespace.folder().to_path_buf(),
         }
     }
@@ -60,6 +62,13 @@ impl StageCommand {
         self
     }
 
+    /// Starts it in this folder, not where the test runs.
+    #[must_use]
+    pub fn in_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.working_folder = Some(folder.into());
+        self
+    }
+
     /// Starts the binary. Its log goes to a file in the test's folder.
     ///
     /// # Errors
@@ -80,6 +89,9 @@ impl StageCommand {
             .stdin(Stdio::null())
             .stdout(File::create(&printed).context("cannot make a file for stdout")?)
             .stderr(File::create(&log).context("cannot make a log file")?);
+        if let Some(folder) = &self.working_folder {
+            command.current_dir(folder);
+        }
         let process = Process::start(&mut command, &self.program)?;
         Ok(Stage { process, program: self.program.clone(), log, printed })
     }

@@ -60,6 +60,8 @@ pub struct Timeline {
     /// The first frame of this connection.
     first: Option<Earlier>,
     reconnected: bool,
+    /// Whether the new connection's clock may be the last one's.
+    same_clock: bool,
 }
 
 impl Timeline {
@@ -70,18 +72,36 @@ impl Timeline {
 
     /// A timeline that starts wherever the source does.
     pub fn new(live: bool) -> Self {
-        Self { live, offset_ns: 0, last: None, last_source_ns: 0, first: None, reconnected: false }
+        Self {
+            live,
+            offset_ns: 0,
+            last: None,
+            last_source_ns: 0,
+            first: None,
+            reconnected: false,
+            same_clock: true,
+        }
     }
 
     /// A timeline that goes on after a frame that an earlier process placed.
     pub fn after(live: bool, pts_ns: i64, received_ns: u64) -> Self {
         let last = Some(Earlier { pts_ns: i128::from(pts_ns), received_ns });
-        Self { live, offset_ns: 0, last, last_source_ns: 0, first: last, reconnected: true }
+        Self {
+            live,
+            offset_ns: 0,
+            last,
+            last_source_ns: 0,
+            first: last,
+            reconnected: true,
+            same_clock: true,
+        }
     }
 
-    /// Says that the next frame comes from a new connection.
-    pub fn reconnect(&mut self) {
+    /// Says that the next frame comes from a new connection, whose clock may be the last one's, or
+    /// can't be.
+    pub fn reconnect(&mut self, same_clock: bool) {
         self.reconnected = self.last.is_some();
+        self.same_clock = same_clock;
     }
 
     /// Places a frame with the source's timestamp `source_ns`, whose first byte arrived at
@@ -111,7 +131,8 @@ impl Timeline {
     /// Decides at the first frame of a new connection by how much to move its timestamps.
     fn go_on(&mut self, last: Earlier, first: Earlier, source_ns: i128, received_ns: u64) {
         let expected = first.after(received_ns).max(last.pts_ns + STEP_NS);
-        if (source_ns + self.offset_ns - expected).abs() > TOLERANCE_NS {
+        let near = (source_ns + self.offset_ns - expected).abs() <= TOLERANCE_NS;
+        if !(near && self.same_clock) {
             self.offset_ns = expected - source_ns;
         }
     }
@@ -158,8 +179,20 @@ mod tests {
             let (mut timeline, mut clock) = (Timeline::new(true), 1000);
             place(&mut timeline, &mut clock, &[0, 80]);
             clock += 5000;
-            timeline.reconnect();
+            timeline.reconnect(true);
             assert_eq!(place(&mut timeline, &mut clock, &source), expected);
+        }
+    }
+
+    #[test]
+    fn another_source_begins_at_the_time_that_has_passed() {
+        let (mut timeline, mut clock) = (Timeline::new(true), 1000);
+        place(&mut timeline, &mut clock, &[1_000, 1_040]);
+        // A picture that is shown again and again.
+        for shown in 1..5 {
+            clock += 460;
+            timeline.reconnect(false);
+            assert_eq!(place(&mut timeline, &mut clock, &[0]), [1_040 + 500 * shown]);
         }
     }
 
@@ -173,7 +206,7 @@ mod tests {
                 timeline.place(source_ms * MS, arrival_ms * 1_000_000).pts_ns / MS
             });
             assert_eq!(times, [expected, expected + 2_000, expected + 5_000]);
-            timeline.reconnect();
+            timeline.reconnect(true);
         }
     }
 

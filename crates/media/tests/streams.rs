@@ -12,7 +12,7 @@ use framelane_media::ffmpeg::{
     AudioMode, ChildCommand, DecodeOptions, EncodeOptions, Ffmpeg, InputLines, OutputPipe,
     RAW_CODEC, TS_OFFSET, probe,
 };
-use framelane_media::nut::{Class, Limits, Reader, VideoParameters, Writer};
+use framelane_media::nut::{Class, Limits, Reader, Stream, VideoParameters, Writer};
 
 const LIMITS: Limits = Limits { payload_bytes_max: 1 << 22 };
 
@@ -144,81 +144,83 @@ fn every_format_goes_into_ffmpeg_as_it_is() {
     }
 }
 
+type AudioPackets = Vec<(i64, i64, Vec<u8>)>;
+
+/// Decodes a file by the puller's command line: its frames, and its audio from the second pipe.
+fn decode_with_audio(clip: &str) -> (Frames, Stream, AudioPackets) {
+    let pipe = OutputPipe::new().expect("a pipe");
+    let mut options = DecodeOptions::new(clip, PixelFormat::Gray);
+    options.audio_fd = Some(pipe.child_fd());
+    let ffmpeg = Ffmpeg::find("ffmpeg").expect("installed");
+    let command = ChildCommand::new("ffmpeg").args(options.args(&ffmpeg));
+    let mut child = command.socket_stdout().output_pipe(pipe).spawn().expect("starts");
+    let audio = child.take_pipe().expect("asked for");
+    let reading = std::thread::spawn(move || {
+        let mut reader = Reader::open(audio, LIMITS).expect("NUT");
+        let stream = reader.streams()[0].clone();
+        let mut packets = Vec::new();
+        while let Some(packet) = reader.next_packet().expect("NUT") {
+            let mut payload = vec![0; packet.payload_bytes];
+            reader.read_payload(&mut payload).expect("NUT");
+            packets.push((packet.pts, packet.pts_ns, payload));
+        }
+        (stream, packets)
+    });
+    let frames = read_all(child.take_stdout().expect("asked for"));
+    let (stream, packets) = reading.join().expect("read");
+    (frames, stream, packets)
+}
+
+/// Feeds frames and packets, in the order of their times, to the pusher's command line.
+fn encode_with_audio(out: &str, frames: &Frames, stream: &Stream, packets: &AudioPackets) {
+    let Class::Audio(parameters) = &stream.class else { panic!("no audio: {stream:?}") };
+    let geometry = Geometry::new(64, 36, PixelFormat::Gray).expect("valid");
+    let mut options = EncodeOptions::new(out, geometry, Colour::default());
+    options.codec = RAW_CODEC.to_owned();
+    options.audio = Some(AudioMode::Copy);
+    let ffmpeg = Ffmpeg::find("ffmpeg").expect("installed");
+    let command = ChildCommand::new("ffmpeg").args(options.args(&ffmpeg)).socket_stdin();
+    let mut child = command.spawn().expect("starts");
+    let frame_rate = FrameRate::new(25, 1).expect("valid");
+    let video = VideoParameters { geometry, sample_aspect: (0, 0), frame_rate };
+    let stdin = child.take_stdin().expect("asked for");
+    let mut writer =
+        Writer::create(stdin, &video, Some((parameters, stream.time_base))).expect("written");
+    let mut left = packets.iter().peekable();
+    for (pts_ns, payload) in frames {
+        writer.write_video(*pts_ns, payload).expect("written");
+        while let Some((pts, _, payload)) = left.next_if(|(_, audio_ns, _)| audio_ns <= pts_ns) {
+            writer.write_audio(*pts, payload).expect("written");
+        }
+    }
+    for (pts, _, payload) in left {
+        writer.write_audio(*pts, payload).expect("written");
+    }
+    drop(writer.into_output());
+    let ended = child.wait_timeout(Duration::from_secs(60)).expect("reaped");
+    assert!(ended.is_some_and(|status| status.success()), "{}", child.failure().report());
+}
+
 #[test]
 fn audio_packets_travel_unchanged_through_both_pipes() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (codec, container) in [
-        ("aac", "flv"),
-        ("libmp3lame", "flv"),
-        ("pcm_s16le", "mkv"),
-        ("pcm_mulaw", "flv"),
-        ("libopus", "mkv"),
-        ("flac", "mkv"),
+    for (codec, sample_rate, container) in [
+        ("aac", 44100, "flv"),
+        ("libmp3lame", 44100, "flv"),
+        ("pcm_s16le", 44100, "mkv"),
+        ("pcm_mulaw", 8000, "flv"),
+        ("libopus", 48000, "mkv"),
+        ("flac", 44100, "mkv"),
     ] {
         let clip = path(&folder, &format!("clip.{container}"));
         ffmpeg(&format!(
-            "-f lavfi -i testsrc2=s=64x36:d=1 -f lavfi -i sine=r=44100:d=1 -c:v libx264 -bf 0 -c:a {codec} -ar {} {clip}",
-            if codec == "libopus" {
-                48000
-            } else if codec == "pcm_mulaw" {
-                8000
-            } else {
-                44100
-            }
+            "-f lavfi -i testsrc2=s=64x36:d=1 -f lavfi -i sine=r=44100:d=1 -c:v libx264 -bf 0 \
+             -c:a {codec} -ar {sample_rate} {clip}",
         ));
-        let ffmpeg_program = Ffmpeg::find("ffmpeg").expect("installed");
-        let pipe = OutputPipe::new().expect("a pipe");
-        let mut options = DecodeOptions::new(&clip, PixelFormat::Gray);
-        options.audio_fd = Some(pipe.child_fd());
-        let command = ChildCommand::new("ffmpeg").args(options.args(&ffmpeg_program));
-        let mut child = command.socket_stdout().output_pipe(pipe).spawn().expect("starts");
-        let audio = child.take_pipe().expect("asked for");
-        let reading = std::thread::spawn(move || {
-            let mut reader = Reader::open(audio, LIMITS).expect("NUT");
-            let stream = reader.streams()[0].clone();
-            let mut packets = Vec::new();
-            while let Some(packet) = reader.next_packet().expect("NUT") {
-                let mut payload = vec![0; packet.payload_bytes];
-                reader.read_payload(&mut payload).expect("NUT");
-                packets.push((packet.pts, packet.pts_ns, payload));
-            }
-            (stream, packets)
-        });
-        let frames = read_all(child.take_stdout().expect("asked for"));
-        let (stream, packets) = reading.join().expect("read");
+        let (frames, stream, packets) = decode_with_audio(&clip);
         assert!(!packets.is_empty(), "{codec}");
-        let Class::Audio(parameters) = &stream.class else { panic!("{codec}: no audio") };
-
         let out = path(&folder, "out.nut");
-        let geometry = Geometry::new(64, 36, PixelFormat::Gray).expect("valid");
-        let mut options = EncodeOptions::new(&out, geometry, Colour::default());
-        options.codec = RAW_CODEC.to_owned();
-        options.audio = Some(AudioMode::Copy);
-        let command =
-            ChildCommand::new("ffmpeg").args(options.args(&ffmpeg_program)).socket_stdin();
-        let mut child = command.spawn().expect("starts");
-        let video = VideoParameters {
-            geometry,
-            sample_aspect: (0, 0),
-            frame_rate: FrameRate::new(25, 1).expect("valid"),
-        };
-        let stdin = child.take_stdin().expect("asked for");
-        let mut writer =
-            Writer::create(stdin, &video, Some((parameters, stream.time_base))).expect("written");
-        let mut left = packets.iter().peekable();
-        for (pts_ns, payload) in &frames {
-            writer.write_video(*pts_ns, payload).expect("written");
-            while let Some((pts, _, payload)) = left.next_if(|(_, audio_ns, _)| audio_ns <= pts_ns)
-            {
-                writer.write_audio(*pts, payload).expect("written");
-            }
-        }
-        for (pts, _, payload) in left {
-            writer.write_audio(*pts, payload).expect("written");
-        }
-        drop(writer.into_output());
-        let ended = child.wait_timeout(Duration::from_secs(60)).expect("reaped");
-        assert!(ended.is_some_and(|s| s.success()), "{codec}: {}", child.failure().report());
+        encode_with_audio(&out, &frames, &stream, &packets);
         let hashes = |file: &str| {
             ffmpeg(&format!("-i {file} -map 0:a -c copy -f streamhash -hash md5 pipe:1"))
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Parser;
 use clap::builder::BoolishValueParser;
 use framelane_frame::{FrameRate, PixelFormat};
-use framelane_media::ffmpeg::{ColourMode, InputKind};
+use framelane_media::ffmpeg::{ColourMode, InputKind, existing_file};
 use framelane_ring::{Policy, SegmentName};
 use framelane_stage::{LogOptions, parse_duration, parse_ring, parse_size, parse_slots};
 
@@ -17,7 +17,8 @@ use crate::backend::Choice;
 #[command(version)]
 pub(crate) struct Arguments {
     /// What to pull: an RTMP, RTSP or SRT URL, a file, or anything else that ffmpeg reads. Given
-    /// several times, the next one is tried when one fails.
+    /// several times, the next one is tried when one fails; a file among live inputs is shown at
+    /// its own pace while they are away.
     #[arg(long = "input", env = "FRAMELANE_INPUT", value_name = "URL|FILE", required = true)]
     pub(crate) inputs: Vec<String>,
     /// The ring to publish to; made if it isn't there.
@@ -79,9 +80,19 @@ impl Arguments {
         InputKind::of(input).is_live()
     }
 
+    /// Whether any of the inputs goes on without us: then only the operator ends the stream.
+    pub(crate) fn is_any_live(&self) -> bool {
+        self.inputs.iter().any(|input| self.is_live(input))
+    }
+
+    /// Whether an input is a file that is shown while live ones are away.
+    pub(crate) fn stands_in(&self, input: &str) -> bool {
+        self.is_any_live() && existing_file(input).is_some()
+    }
+
     /// What to do when the ring is full.
     pub(crate) fn policy(&self) -> Policy {
-        let paced = self.realtime || self.inputs.iter().any(|input| self.is_live(input));
+        let paced = self.realtime || self.is_any_live();
         let usual = if paced { Policy::DropOldest } else { Policy::Block };
         self.on_full.unwrap_or(usual)
     }

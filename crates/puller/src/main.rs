@@ -8,6 +8,7 @@ mod audio;
 mod audio_queue;
 mod backend;
 mod decoder;
+mod known;
 #[cfg(feature = "libav")]
 mod libraries;
 mod process;

@@ -1,13 +1,14 @@
 //! The puller itself: sessions with a decoder, one after the other, on one timeline and into one ring.
 //!
 //! A file has one session. A live input gets a new one whenever the last has ended, stalled or
-//! failed, for as long as nobody stops the puller.
+//! failed, for as long as nobody stops the puller; with several inputs, the next one has its turn.
 
+use std::path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use framelane_frame::{Colour, Matrix};
-use framelane_media::ffmpeg::{DecodeOptions, MediaInfo};
+use framelane_frame::Colour;
+use framelane_media::ffmpeg::{DecodeOptions, MediaInfo, existing_file};
 use framelane_media::{Secrets, Timeline};
 use framelane_ring::{Descriptor, Record, Ring, Source, VideoTrack, monotonic_ns};
 use framelane_stage::{Backoff, Failure, Shutdown, audio_ring};
@@ -17,6 +18,7 @@ use crate::audio::Audio;
 use crate::audio_queue::Place;
 use crate::backend::Backend;
 use crate::decoder::{Context, Decoder};
+use crate::known::Known;
 use crate::slots::{open_source, wait_for_slot, warn_of_another_source};
 use crate::trouble::Trouble;
 use crate::wish::AudioWish;
@@ -46,13 +48,11 @@ struct Puller {
     context: Context,
     /// Which of the inputs is pulled.
     turn: usize,
+    /// Which one it was when frames were published last.
+    attached: Option<usize>,
     session: u64,
-    wish: AudioWish,
-    colour: Option<Colour>,
-    /// Whether the source's pictures are 4:2:0 in 8 bits, as far as it is known.
-    subsampled: bool,
-    /// Whether the source's pictures are interlaced, as far as it is known.
-    interlaced: bool,
+    /// One for each input.
+    known: Vec<Known>,
     source: Option<Source>,
     audio: Audio,
     timeline: Timeline,
@@ -70,16 +70,17 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
     let backend = Backend::new(&args)?;
     let context = Context { secrets, stall_timeout: args.stall_timeout, shutdown };
     let audio = Audio::new(audio_ring(&args.ring)?, args.policy(), context.shutdown.clone());
-    let live = args.inputs.iter().any(|input| args.is_live(input));
+    let live = args.is_any_live();
+    // The sound of a file that stands in for a camera would break into the camera's.
+    let wishes = |input: &String| !args.no_audio && !args.stands_in(input);
+    let known = args.inputs.iter().map(|input| Known::new(AudioWish::new(wishes(input)))).collect();
     let puller = Puller {
         backend,
         context,
         turn: 0,
+        attached: None,
         session: 0,
-        wish: AudioWish::new(!args.no_audio),
-        colour: None,
-        subsampled: true,
-        interlaced: false,
+        known,
         source: None,
         audio,
         timeline: Timeline::new(live),
@@ -92,8 +93,18 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
 }
 
 impl Puller {
+    /// Which of the inputs has its turn.
+    fn index(&self) -> usize {
+        self.turn % self.args.inputs.len()
+    }
+
     fn input(&self) -> &str {
-        &self.args.inputs[self.turn % self.args.inputs.len()]
+        &self.args.inputs[self.index()]
+    }
+
+    fn known(&mut self) -> &mut Known {
+        let index = self.index();
+        &mut self.known[index]
     }
 
     fn shown_input(&self) -> String {
@@ -102,11 +113,13 @@ impl Puller {
 
     fn pull(mut self) -> Result<(), Failure> {
         let result = loop {
-            if self.context.shutdown.requested() {
+            let draining = self.source.as_ref().is_some_and(|source| source.ring().is_draining());
+            if draining || self.context.shutdown.requested() {
                 break Ok(false);
             }
             match self.session() {
-                Ok(Ending::Finished) => break Ok(true),
+                Ok(Ending::Finished) if !self.args.is_any_live() => break Ok(true),
+                Ok(Ending::Finished) => self.turn += 1,
                 Ok(Ending::Again) => {}
                 Err(Trouble::Stopped) => break Ok(false),
                 Err(trouble) => {
@@ -124,7 +137,7 @@ impl Puller {
         // A file that fails half-way has ended there; a live input may come back.
         let ended = match &result {
             Ok(finished) => *finished,
-            Err(_) => !self.args.is_live(self.input()),
+            Err(_) => !self.args.is_any_live(),
         };
         match (ended, self.source.take()) {
             (true, Some(source)) => {
@@ -136,7 +149,9 @@ impl Puller {
                 drop(source);
             }
             (_, source) => {
-                drop(source);
+                if source.is_some_and(|source| source.ring().is_draining()) {
+                    self.audio.drain();
+                }
                 self.audio.leave();
             }
         }
@@ -145,7 +160,7 @@ impl Puller {
 
     /// Decides whether to go on after a session that went wrong, and waits before it does.
     fn after(&mut self, trouble: Trouble) -> Result<(), Failure> {
-        if self.wish.failed(trouble.kind()) {
+        if self.known().wish.failed(trouble.kind()) {
             tracing::info!(input = self.shown_input(), reason = %trouble, "going on without audio");
             return Ok(());
         }
@@ -170,17 +185,21 @@ impl Puller {
         let input = self.backend.open(&self.decode_options(), &self.context)?;
         let known = input.info().cloned();
         if let Some(info) = &known {
-            self.learn(info)?;
+            self.known().learn(info)?;
         }
         let options = self.decode_options();
         let live = options.live;
         self.session += 1;
-        let inlet = self.wish.is_asked_for().then(|| self.audio.inlet(self.session));
+        let asked_for = self.known().wish.is_asked_for();
+        let inlet = asked_for.then(|| self.audio.inlet(self.session));
         let Some(mut decoder) = input.start(options, inlet)? else {
             return self.publish_nothing(known.as_ref());
         };
         let decoder = decoder.as_mut();
-        if self.must_start_anew(decoder) || (live && self.wish.seen(decoder.sees_audio())) {
+        let format = self.args.pix_fmt;
+        let known = self.known();
+        if known.must_start_anew(decoder, format) || (live && known.wish.seen(decoder.sees_audio()))
+        {
             decoder.stop();
             return Ok(Ending::Again);
         }
@@ -200,40 +219,12 @@ impl Puller {
         decoder.finish().map(|()| Ending::Finished)
     }
 
-    /// Takes in what is known of an input before its first frame.
-    fn learn(&mut self, info: &MediaInfo) -> Result<(), Trouble> {
-        let Some(video) = &info.video else {
-            return Err(Trouble::Unusable("it has no video stream".into()));
-        };
-        if !video.is_rgb() {
-            self.colour = Some(self.complete(video.colour, video.height));
-        }
-        self.subsampled = video.is_subsampled();
-        self.interlaced = video.interlaced;
-        self.wish.probed(info.audio.as_ref().map(|audio| audio.codec.as_str()));
-        Ok(())
-    }
-
-    /// Fills in what a source does not say of its colour.
-    fn complete(&self, colour: Colour, height: u32) -> Colour {
-        let (complete, guessed) = colour.or_guess(height);
-        if guessed && self.colour != Some(complete) {
-            let matrix = complete.matrix.name().unwrap_or("unknown");
-            let range = complete.range.name().unwrap_or("unknown");
-            tracing::info!(matrix, range, "the source does not say its colour: guessed");
-        }
-        complete
-    }
-
     fn decode_options(&self) -> DecodeOptions {
         let mut options = DecodeOptions::new(self.input(), self.args.pix_fmt);
         options.input_args.clone_from(&self.args.input_args);
-        options.realtime = self.args.realtime;
+        options.realtime = self.args.realtime || self.args.stands_in(self.input());
         options.size = self.args.size.or_else(|| self.ring_size());
-        options.deinterlace = self.interlaced;
-        options.only_video = self.wish.is_in_vain();
-        options.colour = self.colour;
-        options.subsampled = self.subsampled;
+        self.known[self.index()].tell(&mut options);
         options.colour_mode = self.args.colour;
         options.frame_rate = self.args.fps;
         options
@@ -246,37 +237,18 @@ impl Puller {
             Some(source) => source.ring().descriptor(),
             None => Ring::open(&self.args.ring)
                 .ok()
-                .filter(|ring| ring.end().is_none())
+                .filter(|ring| ring.end().is_none() && !ring.is_draining())
                 .map_or(Ok(None), |ring| ring.descriptor()),
         };
         let video = descriptor.ok().flatten()?.video?;
         Some((video.geometry.width(), video.geometry.height()))
     }
 
-    /// Whether a live source turns out to need another conversion than ffmpeg does by itself: it
-    /// leaves interlaced pictures as they are, was told to make 4:2:0 of what may have more, and
-    /// takes everything untagged for BT.601.
-    fn must_start_anew(&mut self, decoder: &dyn Decoder) -> bool {
-        let Some(video) = decoder.input_info().video else { return false };
-        let combed = video.interlaced && !self.interlaced;
-        self.interlaced |= video.interlaced;
-        let reduced = decoder.is_converted() && !video.is_subsampled();
-        self.subsampled &= !reduced;
-        if self.colour.is_some() || video.is_rgb() {
-            return combed || reduced;
-        }
-        let complete = self.complete(video.colour, video.height);
-        self.colour = Some(complete);
-        let untagged = video.colour.matrix == Matrix::Unknown && complete.matrix == Matrix::Bt709;
-        let by_ffmpeg = !decoder.is_converted() && !self.args.pix_fmt.is_yuv();
-        combed || reduced || (untagged && by_ffmpeg)
-    }
-
     /// Makes or joins the ring, and says in it what the source is.
     fn attach(&mut self, decoder: &mut dyn Decoder) -> Result<(), Trouble> {
         let geometry = decoder.geometry();
         let live = self.args.is_live(self.input());
-        let colour = self.colour.unwrap_or_default().or_guess(geometry.height()).0;
+        let colour = self.known().colour(geometry.height());
         decoder.convert_from(colour);
         let video = VideoTrack {
             geometry,
@@ -284,13 +256,20 @@ impl Puller {
             frame_rate: self.args.fps.or_else(|| decoder.frame_rate()),
             colour: Colour { range: geometry.format().range(), ..colour },
         };
-        let audio = if self.wish.is_asked_for() { self.audio.track()? } else { None };
-        let descriptor = Descriptor { source: self.shown_input(), live, video: Some(video), audio };
+        let asked_for = self.known().wish.is_asked_for();
+        let audio = if asked_for { self.audio.track()? } else { None };
+        // A pusher, which must not overwrite it, may run in another folder.
+        let whole = existing_file(self.input()).and_then(|path| path::absolute(path).ok());
+        let source =
+            whole.map_or_else(|| self.shown_input(), |path| path.to_string_lossy().into_owned());
+        let descriptor = Descriptor { source, live, video: Some(video), audio };
         let first = self.source.is_none();
         match &mut self.source {
             Some(source) => {
                 source.start_epoch();
-                self.timeline.reconnect();
+                // Another source's clock says nothing of this one's; a file's starts anew.
+                let same_clock = live && self.attached == Some(self.turn);
+                self.timeline.reconnect(same_clock);
             }
             none => {
                 *none =
@@ -303,6 +282,7 @@ impl Puller {
             warn_of_another_source(source.ring(), &descriptor)?;
         }
         source.ring().set_descriptor(&descriptor)?;
+        self.attached = Some(self.turn);
         let ring = source.ring().name();
         tracing::info!(input = self.shown_input(), ring, frames = %geometry, "pulling");
         Ok(())
@@ -314,8 +294,10 @@ impl Puller {
             .and_then(|info| info.video.as_ref())
             .and_then(|video| video.geometry(self.args.pix_fmt))
             .ok_or_else(|| Trouble::Unusable("not a single frame".into()))?;
-        self.source =
-            Some(open_source(&self.args, geometry.payload_bytes(), &self.context.shutdown)?);
+        if self.source.is_none() {
+            let payload_bytes = geometry.payload_bytes();
+            self.source = Some(open_source(&self.args, payload_bytes, &self.context.shutdown)?);
+        }
         Ok(Ending::Finished)
     }
 
@@ -332,9 +314,14 @@ impl Puller {
             let shown = Duration::from_nanos(placed.pts_ns.abs_diff(first_ns));
             let offset_ns = i64::try_from(self.timeline.offset_ns()).unwrap_or(0);
             self.audio.place(self.session, Place { live, source_ns, offset_ns });
-            self.backoff.reset();
-            self.hopeless = 0;
+            if !self.args.stands_in(self.input()) {
+                self.backoff.reset();
+                self.hopeless = 0;
+            }
             let Some(source) = &mut self.source else { return Err(Trouble::Stopped) };
+            if source.ring().is_draining() {
+                return Err(Trouble::Stopped);
+            }
             let Some(mut grant) = wait_for_slot(source, &self.context.shutdown)? else {
                 decoder.skip_frame()?;
                 source.skip()?;
@@ -369,7 +356,7 @@ impl Puller {
             Some("the source's clock has stepped back")
         } else if outrun {
             Some("the source's clock has jumped")
-        } else if self.wish.seen(decoder.sees_audio()) {
+        } else if self.known().wish.seen(decoder.sees_audio()) {
             Some("there is audio now")
         } else {
             None

@@ -75,7 +75,7 @@ pub(crate) fn wait_for_slot(
     if source.ring().policy() == Policy::DropOldest {
         return Ok(source.acquire(Duration::ZERO)?);
     }
-    while !shutdown.requested() {
+    while !shutdown.requested() && !source.ring().is_draining() {
         if let Some(grant) = source.acquire(PATIENCE)? {
             return Ok(Some(grant));
         }

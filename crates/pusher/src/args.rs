@@ -18,7 +18,9 @@ pub(crate) struct Arguments {
     /// The ring to take frames from.
     #[arg(long, env = "FRAMELANE_RING", value_name = "NAME", value_parser = parse_ring)]
     pub(crate) ring: SegmentName,
-    /// Where to push: an RTMP, RTSP or SRT URL, or a file. A file that is there is overwritten.
+    /// Where to push: an RTMP, RTSP or SRT URL, or a file. A file that is there is overwritten, but
+    /// not where the source is live, nor where an earlier pusher of the same stream has stopped: what
+    /// comes now goes into name-2.mkv beside it.
     #[arg(long, env = "FRAMELANE_OUTPUT", value_name = "URL|FILE")]
     pub(crate) output: String,
     /// The encoder, as ffmpeg calls it; auto finds one of H.264 that works here, hardware first;

@@ -13,6 +13,7 @@ use framelane_media::{PatientPipe, Secrets};
 use framelane_ring::AudioTrack;
 use framelane_stage::Shutdown;
 
+use crate::output::is_recording;
 use crate::silence::Silence;
 
 /// What ffmpeg is told of a stream whose frame rate nobody knows: encoders plan by it.
@@ -123,12 +124,15 @@ impl Encoder {
         secrets: &Secrets,
         shutdown: &Shutdown,
     ) -> Result<Self, EncoderError> {
-        let mut child = ChildCommand::new(ffmpeg.program())
+        let mut command = ChildCommand::new(ffmpeg.program())
             .args(options.args(ffmpeg))
             .socket_stdin()
-            .secrets(secrets.clone())
-            .spawn()
-            .map_err(EncoderError::Start)?;
+            .secrets(secrets.clone());
+        if is_recording(&options.output) {
+            // Without its index an MP4 can't be played.
+            command = command.finishes_when_orphaned();
+        }
+        let mut child = command.spawn().map_err(EncoderError::Start)?;
         let stdin = child.take_stdin().expect("stdin was asked for");
         let stop = shutdown.clone();
         let pipe = PatientPipe::new(stdin, STALL, move || stop.requested())

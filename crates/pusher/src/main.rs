@@ -6,6 +6,7 @@
 mod args;
 mod audio;
 mod encoder;
+mod join;
 mod output;
 mod pusher;
 mod silence;

@@ -1,28 +1,61 @@
 //! Where the pusher's streams go: never over the source, and never over each other.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use framelane_media::ffmpeg::OutputKind;
+use framelane_media::ffmpeg::{OutputKind, existing_file};
 
 /// Whether the output would overwrite the source.
 pub(crate) fn is_same(source: &str, output: &str) -> bool {
-    let path = fs::canonicalize(output);
-    path.is_ok_and(|path| path.is_file() && fs::canonicalize(source).is_ok_and(|it| it == path))
+    let [source, output] =
+        [source, output].map(|named| fs::canonicalize(existing_file(named)?).ok());
+    output.is_some() && output == source
 }
 
-/// Where the n-th stream goes, from 1. A recording can't go on with pictures of another size, and
-/// must not lose those that it has: what follows goes into a file beside it, `name-2.mkv`.
-pub(crate) fn part(output: &str, stream: u32) -> String {
+/// Whether the output keeps what is sent to it: a file, or the files that a pattern stands for. A
+/// playlist is written anew all the time, and names files of its own.
+pub(crate) fn is_recording(output: &str) -> bool {
+    let extension = Path::new(output).extension().and_then(OsStr::to_str);
+    let is_playlist = matches!(extension, Some("m3u8" | "mpd"));
+    !is_playlist && !output.contains("://") && !OutputKind::of(output).is_live()
+}
+
+/// Where a stream goes that must not be written over what is there. A recording can't be continued
+/// in its own file: what follows goes into one beside it, `name-2.mkv` or the first that is free.
+/// Anything else goes on where it is.
+pub(crate) fn beside(output: &str) -> String {
+    if !is_recording(output) || !is_taken(output) {
+        return output.to_owned();
+    }
+    let mut others = (2_u32..).map(|number| numbered(output, number));
+    others.find(|other| !is_taken(other)).unwrap_or_else(|| output.to_owned())
+}
+
+/// Whether there is such a file, or one of the first two that a pattern such as `%03d` stands for:
+/// who counts begins with 0 or with 1.
+fn is_taken(output: &str) -> bool {
+    let pattern = output.split_once('%').and_then(|(start, rest)| {
+        let (width, end) = rest.split_once('d')?;
+        Some((start, format!("0{width}").parse::<usize>().ok()?, end))
+    });
+    match pattern {
+        Some((start, width, end)) => {
+            (0..2).any(|number| existing_file(&format!("{start}{number:0width$}{end}")).is_some())
+        }
+        None => existing_file(output).is_some(),
+    }
+}
+
+fn numbered(output: &str, number: u32) -> String {
     let path = Path::new(output);
-    let (true, OutputKind::File(_)) = (stream > 1, OutputKind::of(output)) else {
-        return output.to_owned();
-    };
-    let (Some(stem), Some(extension)) = (path.file_stem(), path.extension()) else {
-        return output.to_owned();
-    };
-    let (stem, extension) = (stem.to_string_lossy(), extension.to_string_lossy());
-    path.with_file_name(format!("{stem}-{stream}.{extension}")).to_string_lossy().into_owned()
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -30,13 +63,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn recordings_go_on_in_another_file_and_live_streams_where_they_are() {
-        assert_eq!(part("/a/cam.front.mkv", 1), "/a/cam.front.mkv");
-        assert_eq!(part("/a/cam.front.mkv", 2), "/a/cam.front-2.mkv");
-        assert_eq!(part("out.flv", 3), "out-3.flv");
-        for output in ["rtmp://host/live/cam.flv", "udp://host:1/x.ts", "/dev/video2", "live.m3u8"]
-        {
-            assert_eq!(part(output, 2), output);
+    fn recordings_go_on_in_the_next_free_file_and_live_streams_where_they_are() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        let there =
+            ["cam.front.mkv", "out.webm", "out", "out-2", "a-000.ts", "a-001-2.ts", "50%.ts"];
+        for name in there.into_iter().chain(["live.m3u8"]) {
+            fs::write(at(name), "pictures").expect("written");
+        }
+        for (output, wanted) in [
+            ("cam.front.mkv", "cam.front-2.mkv"),
+            ("out.webm", "out-2.webm"),
+            ("out", "out-3"),
+            ("a-%03d.ts", "a-%03d-3.ts"),
+            ("b-%03d.ts", "b-%03d.ts"),
+            ("50%.ts", "50%-2.ts"),
+            ("live.m3u8", "live.m3u8"),
+            ("nothing-yet.mp4", "nothing-yet.mp4"),
+        ] {
+            assert_eq!(beside(&at(output)), at(wanted));
+            assert_eq!(beside(&format!("file:{}", at(output))), format!("file:{}", at(wanted)));
+        }
+        for output in ["rtmp://host/live/cam.flv", "udp://host:1/x.ts", "/dev/null"] {
+            assert_eq!(beside(output), output);
         }
     }
 }

@@ -6,15 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use framelane_media::ffmpeg::{EncodeOptions, FailureKind, Ffmpeg, OutputKind, find_encoder};
 use framelane_media::{Secrets, Timeline};
-use framelane_ring::{
-    OrderedConsumer, OrderedFrame, Policy, Record, Ring, RingError, ShmError, Turn,
-};
+use framelane_ring::{OrderedConsumer, OrderedFrame, Policy, Record, RingError, Turn};
 use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring};
 
 use crate::args::Arguments;
 use crate::audio::AudioError;
 use crate::encoder::{Encoder, EncoderError, StreamFormat};
-use crate::output::{is_same, part};
+use crate::join::{Joined, join};
+use crate::output::{beside, is_same};
 use crate::sound::Sound;
 use crate::starve::{OnStarve, Starvation};
 
@@ -42,8 +41,8 @@ struct Pusher {
     interval: Duration,
     /// Not before this moment is the encoder started again.
     retry_at: Option<Instant>,
-    /// How many streams there were.
-    streams: u32,
+    /// Whether the output may have earlier parts of this stream.
+    goes_on: bool,
 }
 
 /// A stream that is being sent.
@@ -64,13 +63,17 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
     }
     let mut secrets = Secrets::default();
     secrets.add_output(&args.output);
-    let Some(frames) = join(&args, &shutdown)? else { return Ok(()) };
+    let Some(Joined { frames, goes_on }) = join(&args, &shutdown)? else { return Ok(()) };
     let output = OutputKind::of(&args.output);
     let remedy = match (args.on_starve, output.is_live()) {
         (Some(remedy), _) => remedy,
         (None, true) => OnStarve::Original,
         (None, false) => OnStarve::None,
     };
+    let mut starvation = Starvation::new(remedy, args.starve_after);
+    if goes_on {
+        starvation.resume(frames.ring())?;
+    }
     let sound = Sound::new(audio_ring(&args.ring)?, args.group.clone(), output, args.silent_audio);
     let mut pusher = Pusher {
         ffmpeg,
@@ -80,10 +83,10 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
         stream: None,
         timeline: Timeline::new(false),
         backoff: Backoff::default(),
-        starvation: Starvation::new(remedy, args.starve_after),
+        starvation,
         interval: Duration::ZERO,
         retry_at: None,
-        streams: 0,
+        goes_on,
         shutdown,
         args,
     };
@@ -97,37 +100,6 @@ fn choose_encoder(ffmpeg: &Ffmpeg) -> Result<String, Failure> {
     })?;
     tracing::info!(codec = found, "this encoder works here");
     Ok(found.to_owned())
-}
-
-/// Waits for the ring, and becomes the member of the group.
-fn join(args: &Arguments, shutdown: &Shutdown) -> Result<Option<OrderedConsumer>, Failure> {
-    let mut told = false;
-    loop {
-        if !told {
-            tracing::info!(ring = args.ring.ring(), "waiting for frames");
-        }
-        let go_on = || !shutdown.requested();
-        let Some(ring) = Ring::wait(&args.ring, go_on)? else { return Ok(None) };
-        match OrderedConsumer::join(ring, &args.group) {
-            Err(RingError::Shm(ShmError::NotFound(_))) if go_on() => {}
-            Err(RingError::GroupTaken { holder, .. }) if go_on() => {
-                // It may just be leaving; or this one stands by to take over.
-                if !told {
-                    let group = args.group.as_str();
-                    tracing::warn!(group, holder, "the group has a member: standing by");
-                }
-                told = true;
-                shutdown.sleep(PATIENCE);
-            }
-            Err(_) if !go_on() => return Ok(None),
-            other => {
-                let mut frames = other?;
-                frames.set_max_wait(Some(args.max_wait));
-                frames.set_max_age(args.max_age);
-                return Ok(Some(frames));
-            }
-        }
-    }
 }
 
 impl Pusher {
@@ -229,17 +201,20 @@ impl Pusher {
 
     /// Starts an encoder, for a stream that begins at `pts_ns`.
     fn start_stream(&mut self, format: StreamFormat, pts_ns: i64) -> Result<(), AudioError> {
-        self.streams += 1;
         self.interval = format.frame_interval();
-        let options = self.encode_options(&format);
-        let from = self.frames.ring().descriptor()?;
-        if from.is_some_and(|from| is_same(&from.source, &options.output)) {
+        let from = self.frames.ring().descriptor()?.unwrap_or_default();
+        if is_same(&from.source, &self.args.output) {
             return Err(AudioError::Encoder(EncoderError::IsSource));
         }
+        // What was live can't be had once more.
+        let keep = self.goes_on || from.live;
+        let output = if keep { beside(&self.args.output) } else { self.args.output.clone() };
+        let options = self.encode_options(output, &format);
         // A stream may start before 0, but a pipe of NUT can't.
         let shift_ns = if pts_ns < 0 { pts_ns.saturating_neg() } else { 0 };
         let encoder = Encoder::start(&self.ffmpeg, &options, format, &self.secrets, &self.shutdown)
             .map_err(AudioError::Encoder)?;
+        self.goes_on = true;
         let output = self.secrets.redact(&options.output);
         tracing::info!(%output, frames = %encoder.format().geometry, "pushing");
         self.sound.begin(&encoder.format().sound, pts_ns, shift_ns);
@@ -266,10 +241,9 @@ impl Pusher {
         })
     }
 
-    fn encode_options(&self, format: &StreamFormat) -> EncodeOptions {
+    fn encode_options(&self, output: String, format: &StreamFormat) -> EncodeOptions {
         let args = &self.args;
-        let output = part(&args.output, self.streams);
-        let mut options = EncodeOptions::new(&output, format.geometry, format.colour);
+        let mut options = EncodeOptions::new(output, format.geometry, format.colour);
         options.codec.clone_from(&args.codec);
         options.preset.clone_from(&args.preset);
         options.latency = args.latency.unwrap_or(options.latency);

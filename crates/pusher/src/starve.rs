@@ -102,6 +102,21 @@ impl Starvation {
         }
     }
 
+    /// Takes up where an earlier pusher stopped: its viewers wait for pictures, also when the workers
+    /// are silent by now.
+    ///
+    /// # Errors
+    /// What observing the ring can meet.
+    pub(crate) fn resume(&mut self, ring: &Ring) -> Result<(), RingError> {
+        if self.remedy == OnStarve::None || ring.policy() == Policy::Block {
+            return Ok(());
+        }
+        if let Some(frame) = Observer::join(ring.reopen()?)?.newest(None)? {
+            self.note_sent(frame.record(), Some(frame.seq()));
+        }
+        Ok(())
+    }
+
     /// Notes that a picture was sent: which frame of the ring, unless it was a stand-in.
     pub(crate) fn note_sent(&mut self, record: &Record, processed: Option<Seq>) {
         let Some(geometry) = record.geometry else { return };

@@ -2,9 +2,9 @@
 //! on stderr, stopped in time, and always reaped.
 //!
 //! The puller, the pusher and the probe run ffmpeg through this. Whatever happens to the stage,
-//! no child outlives it: it is killed when a [`Child`] is dropped, and by the kernel when the
-//! thread that spawned it ends. That last rule has a price: **spawn from a thread that lives as
-//! long as the child is needed**, best the main thread.
+//! no child stays behind: it is killed when a [`Child`] is dropped, and by the kernel when the
+//! thread that spawned it ends, unless it is one that finishes by itself then. That last rule has a
+//! price: **spawn from a thread that lives as long as the child is needed**, best the main thread.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -56,6 +56,7 @@ pub struct ChildCommand {
     stdin: Channel,
     stdout: Channel,
     pipe: Option<OutputPipe>,
+    finishes: bool,
     secrets: Secrets,
     hook: Option<Hook>,
 }
@@ -76,6 +77,7 @@ impl ChildCommand {
             stdin: Channel::Null,
             stdout: Channel::Null,
             pipe: None,
+            finishes: false,
             secrets: Secrets::default(),
             hook: None,
         }
@@ -130,6 +132,14 @@ impl ChildCommand {
         self
     }
 
+    /// Lets the child finish by itself when the stage dies: its stdin ends then. Without this it is
+    /// killed, and what it writes may be of no use.
+    #[must_use]
+    pub fn finishes_when_orphaned(mut self) -> Self {
+        self.finishes = true;
+        self
+    }
+
     /// Hides these secrets in the child's lines, its command line, and its failure.
     #[must_use]
     pub fn secrets(mut self, secrets: Secrets) -> Self {
@@ -150,13 +160,13 @@ impl ChildCommand {
         command_line(&self.program, &self.args, &self.secrets)
     }
 
-    /// Starts the child. It is killed when the calling thread ends: see the module's text.
+    /// Starts the child. It has to end when the calling thread does: see the module's text.
     ///
     /// # Errors
     /// [`ChildError`].
     pub fn spawn(self) -> Result<Child, ChildError> {
         let command_line = self.command_line();
-        let Self { program, args, variables, stdin, stdout, pipe, secrets, hook } = self;
+        let Self { program, args, variables, stdin, stdout, pipe, finishes, secrets, hook } = self;
         let failed = |source: io::Error| {
             let program = program.clone();
             match source.kind() {
@@ -171,7 +181,8 @@ impl ChildCommand {
         command.stdin(child_stdin).stdout(child_stdout).stderr(Stdio::piped());
         let (reader, writer) = pipe.map(|pipe| (pipe.reader, pipe.writer)).unzip();
         tracing::debug!(command = %command_line, "starting");
-        let mut process = spawn(command, writer.into_iter().collect()).map_err(failed)?;
+        let inherited = writer.into_iter().collect();
+        let mut process = spawn(command, finishes, inherited).map_err(failed)?;
         let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy();
         let stderr = process.stderr.take().ok_or_else(|| io::Error::other("stderr is missing"));
         let drain = stderr.and_then(|stderr| Drain::start(stderr, name.to_string(), secrets, hook));

@@ -52,6 +52,9 @@ impl OutputKind {
             Some("mkv") => Self::File("matroska"),
             Some("ts") => Self::File("mpegts"),
             Some("nut") => Self::File("nut"),
+            Some("mov") => Self::File("mov"),
+            Some("webm") => Self::File("webm"),
+            Some("avi") => Self::File("avi"),
             _ => Self::Other,
         }
     }

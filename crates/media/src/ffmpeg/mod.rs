@@ -33,6 +33,6 @@ pub use encoder::{Latency, find_encoder};
 pub use failure::{ChildFailure, FailureKind};
 pub use input_lines::InputLines;
 pub use probe::{AudioInfo, MediaInfo, ProbeError, VideoInfo, parse as parse_probe, probe};
-pub use source::InputKind;
+pub use source::{InputKind, existing_file};
 pub use stderr::{Level, Line};
 pub use version::{Ffmpeg, FfmpegError, Version};

@@ -1,6 +1,8 @@
 //! What an input is by the look of its URL: a live stream or something with an end, and how its
 //! protocol wants to be told a timeout.
 
+use std::path::Path;
+
 /// What kind of input a text names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InputKind {
@@ -37,6 +39,12 @@ impl InputKind {
     pub fn is_live(self) -> bool {
         matches!(self, Self::Rtmp | Self::Rtsp | Self::Transport)
     }
+}
+
+/// The file that an input or an output names, if it is there. ffmpeg takes `file:` before a path.
+pub fn existing_file(named: &str) -> Option<&Path> {
+    let path = Path::new(named.strip_prefix("file:").unwrap_or(named));
+    path.is_file().then_some(path)
 }
 
 #[cfg(test)]

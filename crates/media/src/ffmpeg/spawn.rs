@@ -13,11 +13,17 @@ use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
 /// Spawns `command` in a process group of its own. The kernel kills the child when the calling
-/// thread ends. The child keeps `inherited` under the same numbers; here they are closed.
-pub(super) fn spawn(mut command: Command, inherited: Vec<PipeWriter>) -> io::Result<Child> {
+/// thread ends, unless it `finishes` by itself then. The child keeps `inherited` under the same
+/// numbers; here they are closed.
+pub(super) fn spawn(
+    mut command: Command,
+    finishes: bool,
+    inherited: Vec<PipeWriter>,
+) -> io::Result<Child> {
+    let death_signal = if finishes { None } else { Some(Signal::KILL) };
     let parent = getpid();
     let prepare = move || -> io::Result<()> {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
+        set_parent_process_death_signal(death_signal)?;
         // The parent may have died before the line above: then the signal will never come.
         if getppid() != Some(parent) {
             return Err(Errno::SRCH.into());
