@@ -15,6 +15,7 @@ source scripts/lib/wait.sh
 source scripts/lib/children.sh
 source scripts/lib/rtmp_server.sh
 source scripts/lib/leftovers.sh
+source scripts/lib/with_rings.sh
 
 clean_up() {
     stop_all
@@ -38,13 +39,13 @@ publish() {
 }
 
 start_stages() {
-    local number
-    local worker=("$bin/worker" --op edges)
+    local number command=("$bin/worker" --op edges)
     # Words of WORKER are a program and its arguments.
-    [[ -z ${WORKER:-} ]] || read -ra worker <<<"$WORKER"
+    [[ -z ${WORKER:-} ]] || read -ra command <<<"$WORKER"
+    with_rings cam.in cam.out "${command[@]}"
     start puller "$bin/puller" --input "$rtmp_base/camera$suffix" --ring cam.in
     for number in 1 2; do
-        start "worker-$number" "${worker[@]}" --from cam.in --to cam.out
+        start "worker-$number" "${command[@]}"
     done
     start pusher "$bin/pusher" --ring cam.out --output "$output"
 }

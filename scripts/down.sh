@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Stops the stages, the puller first so that what is in the rings still comes out, and removes the
-# rings.
+# Stops the stages, each when it has finished the frame in hand, and removes their rings with whatever
+# is still in them.
 #
 # usage: make down
 set -euo pipefail
@@ -12,7 +12,8 @@ load_settings || exit 1
 for name in $(all_names); do
     stop_stage "$name"
 done
-"$bin/framelane" gc || echo "down: some rings may be left: framelane ls" >&2
-rm -f "$settings"
+# What somebody else still uses is kept, and said.
+"$bin/framelane" gc "$ring".{in,out,audio} | grep '^kept' >&2 || true
+rm -f "$settings" "$environment"
 rmdir "$stages"
 echo "down: all stages have stopped"

@@ -22,6 +22,8 @@ is_another() { # stage, process id
 restart() {
     local pid
     is_supervised "$1" || { echo "restart: $1 is not up" >&2 && exit 1; }
+    # One that has just died is started again in a moment.
+    wait_until 5 "the process of $1" test -s "$stages/$1/pid"
     pid=$(cat "$stages/$1/pid")
     touch "$stages/$1/again"
     end_process "$pid"

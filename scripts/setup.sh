@@ -74,7 +74,7 @@ as_root() {
     if [[ $(id -u) == 0 ]]; then
         "$@"
     else
-        sudo -n "$@" || { echo "setup: this needs root: $*" >&2 && exit 1; }
+        sudo -n "$@" || { echo "setup: this failed, or needs root: $*" >&2 && exit 1; }
     fi
 }
 

@@ -27,7 +27,7 @@ make_picture() {
     local common before after
     times_of in.nut >in.times
     times_of out.nut >out.times
-    common=$(grep -Fxf in.times out.times | tail -n 1)
+    common=$(grep -Fxf in.times out.times | tail -n 1 || true)
     [[ -n $common ]] || { echo "the rings' copies have no time in common" >&2 && exit 1; }
     before=$(($(grep -nFx "$common" in.times | tail -n 1 | cut -d: -f1) - 1))
     after=$(($(grep -nFx "$common" out.times | tail -n 1 | cut -d: -f1) - 1))

@@ -4,7 +4,7 @@
 #
 # start_rtmp_server FOLDER sets rtmp_kind (what it is) and rtmp_base (rtmp://HOST:PORT/live).
 # SRS_URL names a running one; else srs is looked for on the path and under SRS_HOME, then the
-# image ossrs/srs:6 where a Docker engine answers. FRAMELANE_TEST_SERVER=nginx looks for none.
+# image ossrs/srs:6 where a Docker engine has it. FRAMELANE_TEST_SERVER=nginx looks for none.
 
 : "${logs:?is the folder for the logs}"
 
@@ -35,7 +35,7 @@ start_one() {
         rtmp_kind="SRS ($program)"
         srs_config >"$folder/srs.conf"
         start rtmp_server env -C "$folder" "$program" -c srs.conf
-    elif [[ ${FRAMELANE_TEST_SERVER:-} != nginx ]] && command -v docker >/dev/null && docker info >/dev/null 2>&1; then
+    elif [[ ${FRAMELANE_TEST_SERVER:-} != nginx ]] && command -v docker >/dev/null && docker image inspect ossrs/srs:6 >/dev/null 2>&1; then
         rtmp_kind="SRS (the image ossrs/srs:6)"
         start rtmp_server docker run --rm -p "127.0.0.1:$rtmp_port:1935" ossrs/srs:6
     else

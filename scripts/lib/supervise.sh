@@ -4,8 +4,8 @@
 #
 # usage: [HANG_CHECK=command] scripts/lib/supervise.sh FOLDER COMMAND...
 #
-# HANG_CHECK, with the stage's process id after it, ends with status 9 when the stage hangs: then
-# the stage is killed.
+# HANG_CHECK, a command quoted for the shell, gets the stage's process id as its last argument, and
+# ends with status 9 when the stage hangs: then the stage is killed.
 #
 # In FOLDER: lock (held while this lives), supervisor and pid (process ids), started (seconds),
 # restarts (a count), state, log. A file `again` there means that the next end is a restart.
@@ -13,7 +13,8 @@ set -uo pipefail
 
 readonly folder=$1 bad_usage=2 unhealthy=9
 shift
-read -ra hang_check <<<"${HANG_CHECK:-}"
+hang_check=()
+eval "hang_check=(${HANG_CHECK:-})"
 unset HANG_CHECK
 child=
 stopping=
@@ -35,23 +36,26 @@ run_once() {
     echo "$child" >"$folder/pid"
     date +%s >"$folder/started"
     echo running >"$folder/state"
-    watch_for_hangs "$child" 9>&- &
-    local watcher=$!
+    local watcher=
+    if ((${#hang_check[@]} > 0)); then
+        watch_for_hangs "$child" 9>&- &
+        watcher=$!
+    fi
     # A trap interrupts the wait; then the child still runs.
     while :; do
         wait "$child"
         status=$?
         kill -0 "$child" 2>/dev/null || break
     done
-    kill "$watcher" 2>/dev/null
+    [[ -z $watcher ]] || kill "$watcher" 2>/dev/null
     child=
     rm -f "$folder/pid"
 }
 
-# watch_for_hangs PID: kills the stage when the check says that it hangs.
+# watch_for_hangs PID: kills the stage when the check says that it hangs, for as long as stage and
+# supervisor live.
 watch_for_hangs() {
-    ((${#hang_check[@]} > 0)) || return 0
-    while sleep 2; do
+    while sleep 2 && kill -0 "$1" 2>/dev/null && kill -0 $$ 2>/dev/null; do
         "${hang_check[@]}" "$1" >/dev/null 2>&1
         if [[ $? == "$unhealthy" ]]; then
             say "hangs: killed"

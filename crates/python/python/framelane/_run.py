@@ -148,7 +148,7 @@ def _clean_up(stages: list[Stage], crew: Crew, name: str) -> None:
     with contextlib.ExitStack() as steps:
         steps.callback(_remove, [f"{name}.{part}" for part in ("in", "out", "audio")])
         steps.callback(crew.stop)
-        # The puller first, so that what is in the rings still comes out.
+        # The puller first: the others finish what they hold.
         for stage in stages:
             steps.callback(stage.stop)
 
