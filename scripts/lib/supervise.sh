@@ -29,6 +29,8 @@ rm -f "$folder/again"
 trap 'stopping=1; [[ -z $child ]] || kill -TERM "$child" 2>/dev/null' TERM INT
 
 run_once() {
+    # A request that came when the stage had just died is fulfilled now.
+    rm -f "$folder/again"
     # The lock is the supervisor's: a stage that outlives it must not hold it.
     "$@" </dev/null >>"$folder/log" 2>&1 9>&- &
     child=$!

@@ -18,6 +18,8 @@ fn everybody_stops_and_the_next_start_takes_over_the_new_size() -> Result<()> {
     wait_until("frames", || delivered() >= 5)?;
     let drained = namespace.command("framelane").args(["drain", RING_IN, RING_OUT]).run()?;
     ensure!(drained.code == Some(0), "{}", drained.stderr);
+    // Whoever is started by then, as supervisors do, waits until the others have stopped.
+    let mut early = chain.worker.start()?;
     running.expect_success()?;
     ensure!(namespace.leftovers().is_empty(), "left behind: {:?}", namespace.leftovers());
 
@@ -25,9 +27,13 @@ fn everybody_stops_and_the_next_start_takes_over_the_new_size() -> Result<()> {
     let chain = Chain::new(&namespace, &clip, &out)
         .puller_args(&["--realtime", "--size", "96x64"])
         .pusher_args(&["--codec", "rawvideo"]);
-    let mut running = chain.start(2)?;
+    let mut running = chain.start(1)?;
     wait_until("frames of the new size", || delivered() >= 5)?;
+    wait_until("the early worker", || {
+        RingStat::read(&namespace, RING_IN).is_ok_and(|stat| stat.members("worker") == 2)
+    })?;
     running.stop()?;
+    early.stop()?;
     let frames = frame_hashes(&out, "gray")?;
     ensure!(frames.len() >= 5 && frames.iter().all(|frame| frame.bytes == 96 * 64), "{frames:?}");
     Ok(())

@@ -220,7 +220,8 @@ enum fl_status fl_worker_claim(struct fl_worker *worker,
 void fl_worker_close(struct fl_worker *worker);
 
 // Takes a slot of the output ring for a job, and shows it in `*output`. FL_TIMED_OUT: there is no
-// room yet, the job stays in hand. Called again, it shows the same slot.
+// room yet, the job stays in hand; FL_ENDED: that, and the rings' users are asked to stop. Called
+// again, it shows the same slot.
 //
 // Safety:
 // `job` is NULL or a job of an open worker; `output` is NULL or leads to room for it.
@@ -236,8 +237,9 @@ enum fl_status fl_job_publish(struct fl_job *job,
                               size_t meta_len);
 
 // Passes the input on as it is, metadata included, marked as unprocessed, through the slot that was
-// acquired, if there is one. The job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY, or FL_TIMED_OUT: then there
-// was no room. After any other failure its frame has gone back for another worker.
+// acquired, if there is one. The job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY, or there was no
+// room: FL_TIMED_OUT, or FL_ENDED when the rings' users are asked to stop. After any other failure its
+// frame has gone back for another worker.
 //
 // Safety:
 // `job` is NULL or a job of an open worker.

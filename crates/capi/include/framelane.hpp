@@ -112,6 +112,7 @@ class Job {
     while (!(*stop_ && (*stop_)())) {
       fl_status status = fl_job_forward(job_, detail::kStepMs);
       if (status == FL_TIMED_OUT) continue;
+      if (status == FL_ENDED) return false;
       finish(status);
       return true;
     }

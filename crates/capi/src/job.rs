@@ -7,7 +7,7 @@
 
 use std::sync::MutexGuard;
 
-use framelane_ring::Forwarded;
+use framelane_ring::{Forwarded, Relay};
 
 use crate::argument::{self, patience};
 use crate::frame::fl_output;
@@ -40,8 +40,14 @@ fn finished() -> Failure {
     Failure::new(fl_status::FL_OUT_OF_TURN, "the job is finished: claim another")
 }
 
+/// What it means that there was no room in time.
+fn no_room(relay: &Relay) -> fl_status {
+    if relay.is_draining() { fl_status::FL_ENDED } else { fl_status::FL_TIMED_OUT }
+}
+
 /// Takes a slot of the output ring for a job, and shows it in `*output`. FL_TIMED_OUT: there is no
-/// room yet, the job stays in hand. Called again, it shows the same slot.
+/// room yet, the job stays in hand; FL_ENDED: that, and the rings' users are asked to stop. Called
+/// again, it shows the same slot.
 ///
 /// # Safety
 /// `job` is NULL or a job of an open worker; `output` is NULL or leads to room for it.
@@ -62,7 +68,7 @@ pub unsafe extern "C" fn fl_job_acquire(
         if desk.output.is_none() {
             desk.output = desk.relay.acquire(job, patience(timeout_ms))?;
         }
-        let Some(output) = &mut desk.output else { return Ok(fl_status::FL_TIMED_OUT) };
+        let Some(output) = &mut desk.output else { return Ok(no_room(&desk.relay)) };
         *view = fl_output::of(output, &record);
         Ok(fl_status::FL_OK)
     })
@@ -96,8 +102,9 @@ pub unsafe extern "C" fn fl_job_publish(job: *mut fl_job, meta_len: usize) -> fl
 }
 
 /// Passes the input on as it is, metadata included, marked as unprocessed, through the slot that was
-/// acquired, if there is one. The job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY, or FL_TIMED_OUT: then there
-/// was no room. After any other failure its frame has gone back for another worker.
+/// acquired, if there is one. The job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY, or there was no
+/// room: FL_TIMED_OUT, or FL_ENDED when the rings' users are asked to stop. After any other failure its
+/// frame has gone back for another worker.
 ///
 /// # Safety
 /// `job` is NULL or a job of an open worker.
@@ -115,7 +122,7 @@ pub unsafe extern "C" fn fl_job_forward(job: *mut fl_job, timeout_ms: u32) -> fl
             Forwarded::Done(_) => Ok(fl_status::FL_OK),
             Forwarded::TimedOut(job) => {
                 desk.job = Some(job);
-                Ok(fl_status::FL_TIMED_OUT)
+                Ok(no_room(&desk.relay))
             }
         }
     })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use framelane_ring::{Ring, SeatSnapshot, SegmentName};
+use framelane_ring::{GroupSnapshot, Ring, SeatSnapshot, SegmentName};
 use framelane_stage::{ExitStatus, Failure};
 
 use crate::report::seconds;
@@ -20,13 +20,18 @@ pub(crate) struct Whose {
 }
 
 impl Whose {
+    fn is_everybody(&self) -> bool {
+        self.pid.is_none() && self.group.is_none()
+    }
+
     fn includes(&self, seat: &SeatSnapshot) -> bool {
         self.pid.is_none_or(|pid| pid == seat.pid)
             && self.group.as_ref().is_none_or(|group| seat.group.as_ref() == Some(group))
     }
 }
 
-/// Fails when somebody has held a slot for longer than `max_hold`, or when books don't balance.
+/// Fails when somebody has held a slot for longer than `max_hold`, or, where everybody is looked at,
+/// when books don't balance.
 pub(crate) fn run(ring: &str, max_hold: Duration, whose: &Whose) -> Result<(), Failure> {
     let snapshot = Ring::open(&SegmentName::new(ring)?)?.snapshot()?;
     let mut complaints = Vec::new();
@@ -35,8 +40,8 @@ pub(crate) fn run(ring: &str, max_hold: Duration, whose: &Whose) -> Result<(), F
             complaints.push(format!("process {} has held a slot for {}", seat.pid, seconds(held)));
         }
     }
-    for group in snapshot.groups.iter().filter(|group| group.books.exact && !group.books.balance())
-    {
+    let unbalanced = |group: &&GroupSnapshot| group.books.exact && !group.books.balance();
+    for group in snapshot.groups.iter().filter(|group| whose.is_everybody() && unbalanced(group)) {
         complaints.push(format!("the books of group {} don't balance", group.name));
     }
     if complaints.is_empty() {

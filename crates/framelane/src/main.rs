@@ -44,7 +44,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Exit with status 9 when a process has held a slot for too long, or books don't balance.
+    /// Exit with status 9 when a process has held a slot for too long, or, unless one process or group
+    /// is asked about, when books don't balance.
     Check {
         /// The ring.
         ring: String,

@@ -259,16 +259,20 @@ impl Puller {
         let asked_for = self.known().wish.is_asked_for();
         let audio = if asked_for { self.audio.track()? } else { None };
         // A pusher, which must not overwrite it, may run in another folder.
-        let whole = existing_file(self.input()).and_then(|path| path::absolute(path).ok());
-        let source =
-            whole.map_or_else(|| self.shown_input(), |path| path.to_string_lossy().into_owned());
-        let descriptor = Descriptor { source, live, video: Some(video), audio };
+        let file = existing_file(self.input()).and_then(|path| path::absolute(path).ok());
+        let descriptor = Descriptor {
+            // Whether what is lost is lost for good.
+            live: self.args.is_any_live() || file.is_none(),
+            source: file.map_or_else(|| self.shown_input(), |path| path.display().to_string()),
+            video: Some(video),
+            audio,
+        };
         let first = self.source.is_none();
+        // Another source's clock says nothing of this one's; a file's starts anew.
+        let same_clock = live && self.attached == Some(self.index());
         match &mut self.source {
             Some(source) => {
                 source.start_epoch();
-                // Another source's clock says nothing of this one's; a file's starts anew.
-                let same_clock = live && self.attached == Some(self.turn);
                 self.timeline.reconnect(same_clock);
             }
             none => {
@@ -278,11 +282,11 @@ impl Puller {
         }
         let Some(source) = &self.source else { return Err(Trouble::Stopped) };
         if let Some((pts_ns, received_ns)) = source.last_frame().filter(|_| first) {
-            self.timeline = Timeline::after(live, pts_ns, received_ns);
+            self.timeline = Timeline::after(self.args.is_any_live(), pts_ns, received_ns);
             warn_of_another_source(source.ring(), &descriptor)?;
         }
         source.ring().set_descriptor(&descriptor)?;
-        self.attached = Some(self.turn);
+        self.attached = Some(self.index());
         let ring = source.ring().name();
         tracing::info!(input = self.shown_input(), ring, frames = %geometry, "pulling");
         Ok(())
@@ -314,9 +318,9 @@ impl Puller {
             let shown = Duration::from_nanos(placed.pts_ns.abs_diff(first_ns));
             let offset_ns = i64::try_from(self.timeline.offset_ns()).unwrap_or(0);
             self.audio.place(self.session, Place { live, source_ns, offset_ns });
+            self.hopeless = 0;
             if !self.args.stands_in(self.input()) {
                 self.backoff.reset();
-                self.hopeless = 0;
             }
             let Some(source) = &mut self.source else { return Err(Trouble::Stopped) };
             if source.ring().is_draining() {

@@ -26,6 +26,10 @@ const STALL: Duration = Duration::from_secs(8);
 /// How long ffmpeg may take to flush and end once its input has ended, when asked to stop. A live
 /// output gets as long as it may be hung, and a file is waited for.
 const ENDING_TAKES: Duration = Duration::from_millis(1500);
+/// How long somebody who asks a pusher to stop may have to wait for the end of a recording.
+const RECORDING_ENDS: Duration = Duration::from_secs(4);
+/// How often the end is looked for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What can go wrong with an encoder.
 #[derive(Debug, thiserror::Error)]
@@ -206,18 +210,26 @@ impl Encoder {
         // Dropping the writer closes the pipe, which is how ffmpeg learns that it was all.
         self.writer = None;
         let start = Instant::now();
-        let mut hurried = false;
-        while !hurried {
-            hurried = hurry() || (self.live && start.elapsed() >= STALL);
-            match self.child.wait_timeout(ENDING_TAKES) {
+        let mut hurried = None;
+        let takes = if self.live { ENDING_TAKES } else { RECORDING_ENDS };
+        while hurried.is_none_or(|since: Instant| since.elapsed() < takes) {
+            if hurried.is_none() && (hurry() || (self.live && start.elapsed() >= STALL)) {
+                hurried = Some(Instant::now());
+            }
+            match self.child.wait_timeout(LOOK_INTERVAL) {
                 Ok(Some(status)) if status.success() => return Ok(()),
                 Ok(None) => {}
                 _ => return Err(EncoderError::Ended(Box::new(self.child.failure()))),
             }
         }
-        // What ffmpeg could not send in time is lost, as it would be without a stop.
-        tracing::warn!("ffmpeg did not send the end of the stream in time");
-        let _ = self.child.kill();
+        if self.live {
+            // What ffmpeg could not send in time is lost, as it would be without a stop.
+            tracing::warn!("ffmpeg did not send the end of the stream in time");
+            let _ = self.child.kill();
+        } else {
+            tracing::warn!("ffmpeg is still writing: it finishes by itself");
+            self.child.leave();
+        }
         Ok(())
     }
 }

@@ -2,23 +2,27 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use framelane_media::ffmpeg::{OutputKind, existing_file};
 
 /// Whether the output would overwrite the source.
 pub(crate) fn is_same(source: &str, output: &str) -> bool {
-    let [source, output] =
-        [source, output].map(|named| fs::canonicalize(existing_file(named)?).ok());
-    output.is_some() && output == source
+    let canonical = |path: &Path| fs::canonicalize(path).ok();
+    let Some(source) = existing_file(source).and_then(canonical) else { return false };
+    files_of(output).iter().any(|file| canonical(file).as_ref() == Some(&source))
 }
 
 /// Whether the output keeps what is sent to it: a file, or the files that a pattern stands for. A
-/// playlist is written anew all the time, and names files of its own.
+/// playlist is written anew all the time, and names files of its own; so is a single picture.
 pub(crate) fn is_recording(output: &str) -> bool {
-    let extension = Path::new(output).extension().and_then(OsStr::to_str);
-    let is_playlist = matches!(extension, Some("m3u8" | "mpd"));
-    !is_playlist && !output.contains("://") && !OutputKind::of(output).is_live()
+    let extension = Path::new(output).extension().and_then(OsStr::to_str).unwrap_or_default();
+    let is_rewritten = match extension.to_ascii_lowercase().as_str() {
+        "m3u8" | "mpd" => true,
+        "jpg" | "jpeg" | "png" | "bmp" | "webp" => pattern_of(output).is_none(),
+        _ => false,
+    };
+    !is_rewritten && !output.contains("://") && !OutputKind::of(output).is_live()
 }
 
 /// Where a stream goes that must not be written over what is there. A recording can't be continued
@@ -32,19 +36,33 @@ pub(crate) fn beside(output: &str) -> String {
     others.find(|other| !is_taken(other)).unwrap_or_else(|| output.to_owned())
 }
 
-/// Whether there is such a file, or one of the first two that a pattern such as `%03d` stands for:
-/// who counts begins with 0 or with 1.
 fn is_taken(output: &str) -> bool {
-    let pattern = output.split_once('%').and_then(|(start, rest)| {
-        let (width, end) = rest.split_once('d')?;
-        Some((start, format!("0{width}").parse::<usize>().ok()?, end))
+    !files_of(output).is_empty()
+}
+
+/// The files that an output names, as far as they are there: one, or those of a pattern.
+fn files_of(output: &str) -> Vec<PathBuf> {
+    let Some((start, end)) = pattern_of(output) else {
+        return existing_file(output).into_iter().map(Path::to_owned).collect();
+    };
+    let start = start.strip_prefix("file:").unwrap_or(start);
+    let (folder, start) = start.rsplit_once('/').map_or((".", start), |(folder, start)| {
+        (if folder.is_empty() { "/" } else { folder }, start)
     });
-    match pattern {
-        Some((start, width, end)) => {
-            (0..2).any(|number| existing_file(&format!("{start}{number:0width$}{end}")).is_some())
-        }
-        None => existing_file(output).is_some(),
-    }
+    let is_one = |name: &str| {
+        let number = name.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+        number.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let ones = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_one));
+    ones.map(|entry| entry.path()).collect()
+}
+
+/// What stands before and after the number, in a pattern such as `part-%03d.mkv`.
+fn pattern_of(output: &str) -> Option<(&str, &str)> {
+    let (start, rest) = output.split_once('%')?;
+    let (width, end) = rest.split_once('d')?;
+    width.bytes().all(|byte| byte.is_ascii_digit()).then_some((start, end))
 }
 
 fn numbered(output: &str, number: u32) -> String {
@@ -68,7 +86,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
         let there =
             ["cam.front.mkv", "out.webm", "out", "out-2", "a-000.ts", "a-001-2.ts", "50%.ts"];
-        for name in there.into_iter().chain(["live.m3u8"]) {
+        for name in there.into_iter().chain(["live.m3u8", "now.JPG"]) {
             fs::write(at(name), "pictures").expect("written");
         }
         for (output, wanted) in [
@@ -79,6 +97,7 @@ mod tests {
             ("b-%03d.ts", "b-%03d.ts"),
             ("50%.ts", "50%-2.ts"),
             ("live.m3u8", "live.m3u8"),
+            ("now.JPG", "now.JPG"),
             ("nothing-yet.mp4", "nothing-yet.mp4"),
         ] {
             assert_eq!(beside(&at(output)), at(wanted));
@@ -87,5 +106,17 @@ mod tests {
         for output in ["rtmp://host/live/cam.flv", "udp://host:1/x.ts", "/dev/null"] {
             assert_eq!(beside(output), output);
         }
+    }
+
+    #[test]
+    fn an_output_is_the_source_by_whatever_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        fs::write(at("part-7.mkv"), "pictures").expect("written");
+        for output in ["part-7.mkv", "./part-7.mkv", "part-%d.mkv"] {
+            assert!(is_same(&at("part-7.mkv"), &at(output)), "{output}");
+        }
+        assert!(!is_same(&at("part-7.mkv"), &at("part-8.mkv")));
+        assert!(!is_same("rtmp://host/live/a", "rtmp://host/live/a"));
     }
 }

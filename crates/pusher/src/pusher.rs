@@ -90,7 +90,12 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
         shutdown,
         args,
     };
-    pusher.push()
+    let result = pusher.push();
+    if result.is_err() {
+        // What was written before is worth as much.
+        pusher.stop();
+    }
+    result
 }
 
 fn choose_encoder(ffmpeg: &Ffmpeg) -> Result<String, Failure> {

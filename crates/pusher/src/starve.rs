@@ -112,7 +112,11 @@ impl Starvation {
             return Ok(());
         }
         if let Some(frame) = Observer::join(ring.reopen()?)?.newest(None)? {
-            self.note_sent(frame.record(), Some(frame.seq()));
+            let record = *frame.record();
+            // The source's time has gone on since.
+            let passed_ns = monotonic_ns().saturating_sub(record.received_ns);
+            let pts_ns = record.pts_ns.saturating_add_unsigned(passed_ns);
+            self.note_sent(&Record { pts_ns, ..record }, Some(frame.seq()));
         }
         Ok(())
     }
@@ -191,8 +195,11 @@ impl Starvation {
         last: Last,
         interval: Duration,
     ) -> Result<Option<StandIn>, RingError> {
+        // Who looks at a ring that is being drained keeps others from starting anew.
+        self.originals.take_if(|originals| originals.ring().is_draining());
         if self.originals.is_none() {
-            self.originals = ring.open_feed()?.map(Observer::join).transpose()?;
+            let feed = ring.open_feed()?.filter(|feed| !feed.is_draining());
+            self.originals = feed.map(Observer::join).transpose()?;
         }
         if let Some(originals) = &mut self.originals
             && let Some(grant) = originals.newest(self.newest_original)?

@@ -51,8 +51,8 @@ impl Ring {
     /// # Errors
     /// [`ShmError::NotFound`] when there is none, and none is wanted;
     /// [`RingError::PayloadTooLarge`] when the existing ring's slots are too small, and
-    /// [`RingError::Ended`] when its users have not finished yet; otherwise as [`Ring::open`] and
-    /// for lack of memory.
+    /// [`RingError::Ended`] when its users have not finished yet, or are asked to stop and have not
+    /// stopped; otherwise as [`Ring::open`] and for lack of memory.
     pub(crate) fn create_or_open(
         name: &SegmentName,
         config: &RingConfig,
@@ -65,6 +65,11 @@ impl Ring {
                 Ok(ring) if ring.end().is_some() && !ours(&ring) => {
                     let taken = ring.reap_and_take_name(Taker::NextStream)?;
                     if !taken && ring.segment().is_linked()? {
+                        return Err(RingError::Ended(name.ring().to_owned()));
+                    }
+                }
+                Ok(ring) if ring.is_draining() && ring.is_waited_out()? => {
+                    if ring.segment().is_linked()? {
                         return Err(RingError::Ended(name.ring().to_owned()));
                     }
                 }
@@ -94,6 +99,13 @@ impl Ring {
                 other => return other,
             }
         }
+    }
+
+    /// Whether nobody may join a ring that is being drained: somebody has yet to stop, or the ring
+    /// has lost its name by now. A lossless one with frames in it stays for those who come next.
+    pub(crate) fn is_waited_out(&self) -> Result<bool, RingError> {
+        let taken = self.reap_and_take_name(Taker::LastOut)?;
+        Ok(taken || self.with_tool(|tool| self.is_in_use(tool))?)
     }
 
     /// Locks a free id through `own`, for who joins.

@@ -94,10 +94,13 @@ impl Relay {
         options: &RelayOptions,
     ) -> Result<Option<Self>, RingError> {
         let group = options.group.to_words();
-        // What the others have handed the end on to is wanted, and nothing else any more.
+        let feed = Feed::of(&from, &options.group);
+        // What the others have handed the end on to is wanted, as long as it is theirs, and nothing
+        // else any more.
         let wanted = |from: &Ring, to: Option<&Ring>| {
+            let ours = |to: &Ring| to.feed().is_none_or(|old| old.is_same(&feed));
             let went_to = from.end_went_to(&group);
-            went_to.is_none_or(|ring| to.is_some_and(|to| to.instance()[0] == ring))
+            went_to.is_none_or(|ring| to.is_some_and(|to| to.instance()[0] == ring && ours(to)))
         };
         let there = match Ring::open(to) {
             Err(RingError::Shm(ShmError::NotFound(_))) => None,
@@ -111,6 +114,10 @@ impl Relay {
         }
         let input = Consumer::join_as(from, &options.group, Membership::Relaying)?;
         let from = input.ring();
+        if from.is_draining() {
+            // What is made now would outlast those who stop.
+            return Err(ShmError::NotFound(from.name().to_owned()).into());
+        }
         let config = RingConfig {
             slots: options.slots.unwrap_or(from.slots()),
             payload_capacity: options
@@ -119,15 +126,14 @@ impl Relay {
             meta_capacity: from.meta_capacity(),
             policy: from.policy(),
         };
-        let mut feed = Feed::of(from, &options.group);
         // An output ring that has the end already may still wait for frames that are in the input.
         let ours = |to: &Ring| to.feed().is_some_and(|old| old.is_same(&feed));
         // The last of the others may have taken it away since. A new one would stay for ever.
         let wanted = |to: Option<&Ring>| wanted(from, to);
         let to = Ring::create_or_open(to, &config, |header| feed.write(header), ours, wanted)?;
         let output = Producer::join(to)?;
-        feed.lineage = output.ring().adopt_feed(feed.clone())?;
-        let mut relay = Self { input, output, feed, described: 0 };
+        let lineage = output.ring().adopt_feed(feed.clone())?;
+        let mut relay = Self { input, output, feed: Feed { lineage, ..feed }, described: 0 };
         // What has to wait here is copied before the first frame is handed out.
         relay.copy_descriptor()?;
         Ok(Some(relay))

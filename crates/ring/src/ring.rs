@@ -53,7 +53,8 @@ impl Ring {
         Self::of(name.clone(), Segment::open(name)?)
     }
 
-    /// Waits until there is a ring of this name, for as long as `go_on` says so.
+    /// Waits until there is a ring of this name, for as long as `go_on` says so. One whose users are
+    /// asked to stop is waited out.
     ///
     /// # Errors
     /// As [`Ring::open`], but for there being none.
@@ -66,6 +67,7 @@ impl Ring {
                 Err(RingError::Shm(ShmError::NotFound(_))) => {}
                 // What a killed run left behind is over: the ring that is waited for is a new one.
                 Ok(ring) if ring.end().is_some() && ring.reap_and_take_name(Taker::LastOut)? => {}
+                Ok(ring) if ring.is_draining() && ring.is_waited_out()? => {}
                 other => return other.map(Some),
             }
             thread::sleep(APPEARANCE_POLL);

@@ -196,6 +196,7 @@ impl ChildCommand {
                 name: name.into_owned(),
                 command_line,
                 status: None,
+                left: false,
             }),
             Err(source) => {
                 // Nobody would read its stderr.
@@ -218,9 +219,17 @@ pub struct Child {
     name: String,
     command_line: String,
     status: Option<ExitStatus>,
+    /// Whether it goes on when this is dropped.
+    left: bool,
 }
 
 impl Child {
+    /// Leaves the child alone, also when this is dropped: it ends by itself, after this process if
+    /// need be.
+    pub fn leave(&mut self) {
+        self.left = true;
+    }
+
     /// The process id, also the id of its group.
     pub fn id(&self) -> u32 {
         self.process.id()
@@ -346,7 +355,9 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        let _ = self.kill();
+        if !self.left {
+            let _ = self.kill();
+        }
     }
 }
 
