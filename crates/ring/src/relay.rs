@@ -275,6 +275,7 @@ impl Relay {
         self.wait_for_room(job, seq, patience.saturating_sub(LOOK_INTERVAL))
     }
 
+    #[cold]
     fn wait_for_room(
         &mut self,
         job: &Job,

@@ -35,6 +35,7 @@ impl Relay {
         self.input.ring().end().map_or(Ok(true), |end| self.hand_on(end))
     }
 
+    #[cold]
     fn hand_on(&self, end: Seq) -> Result<bool, RingError> {
         let (input, output) = (self.input.ring(), self.output.ring());
         input.note_handing_on(self.input.group(), output);
