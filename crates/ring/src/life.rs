@@ -21,6 +21,9 @@
 //! The life lock is taken before an id and before the tables lock. Whether a ring is over is asked
 //! upstream too, under it; that looks at other rings and locks nothing there.
 
+use std::thread;
+use std::time::Duration;
+
 use framelane_shm::{LockFile, Segment, SegmentName, ShmError};
 
 use crate::claim::SEATS;
@@ -28,6 +31,9 @@ use crate::failpoint::failpoint;
 use crate::layout::{Header, LIFE_BYTE};
 use crate::ring::{PATIENCE, Ring};
 use crate::{Policy, RingConfig, RingError};
+
+/// How often somebody who waits for a ring looks whether it is there.
+const APPEARANCE_POLL: Duration = Duration::from_millis(20);
 
 /// Who wants to take a ring's name away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +49,28 @@ pub(crate) enum Taker {
 }
 
 impl Ring {
+    /// Waits until there is a ring of this name, for as long as `go_on` says so. One whose users are
+    /// asked to stop is waited out.
+    ///
+    /// # Errors
+    /// As [`Ring::open`], but for there being none.
+    pub fn wait(
+        name: &SegmentName,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<Option<Self>, RingError> {
+        while go_on() {
+            match Self::open(name) {
+                Err(RingError::Shm(ShmError::NotFound(_))) => {}
+                // What a killed run left behind is over: the ring that is waited for is a new one.
+                Ok(ring) if ring.end().is_some() && ring.reap_and_take_name(Taker::LastOut)? => {}
+                Ok(ring) if ring.is_draining() && ring.is_waited_out()? => {}
+                other => return other.map(Some),
+            }
+            thread::sleep(APPEARANCE_POLL);
+        }
+        Ok(None)
+    }
+
     /// Makes the ring, or opens the one that is there, whatever its slots and policy, if it can
     /// hold frames of `config`'s size. `prepare` writes what the creator adds to a new ring's
     /// header before anybody sees it. A ring that has ended is opened only if it is `ours`; one that

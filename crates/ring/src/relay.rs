@@ -5,50 +5,23 @@
 //! upstream. Whoever dies in between leaves the frame to another worker, who first looks whether
 //! the output is there already.
 
+mod attach;
 mod handover;
 
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use framelane_shm::{SegmentName, ShmError};
-
+pub use self::attach::{Attached, RelayOptions};
 use crate::consumer::{Consumer, Found};
 use crate::feed::Feed;
 use crate::grant::WriteGrant;
-use crate::group_name::GroupName;
-use crate::groups::{Membership, NO_LIMIT};
+use crate::groups::NO_LIMIT;
 use crate::job::Job;
-use crate::life::Taker;
 use crate::producer::Producer;
 use crate::record::Record;
 use crate::ring::Ring;
 use crate::seat::LOOK_INTERVAL;
-use crate::{RingConfig, RingError, Seq};
-
-/// How a worker takes part.
-#[derive(Clone, Debug)]
-pub struct RelayOptions {
-    /// The group that shares the work.
-    pub group: GroupName,
-    /// Slots of the output ring, if this worker is the one to make it; as many as the input ring
-    /// has when `None`.
-    pub slots: Option<u32>,
-    /// The largest output payload, in bytes. The output's slots are never smaller than the
-    /// input's: any frame can be passed on as it is.
-    pub payload_capacity: Option<usize>,
-}
-
-/// What a wait for both rings led to.
-#[derive(Debug)]
-pub enum Attached {
-    /// The worker takes part.
-    Ready(Box<Relay>),
-    /// The stream is over already, and others have passed that on.
-    TooLate,
-    /// The wait was given up.
-    Stopped,
-}
+use crate::{RingError, Seq};
 
 /// What a wait for work led to.
 #[derive(Debug)]
@@ -82,97 +55,6 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Joins the input ring, and makes or joins the output ring with the same policy. `None` when
-    /// this worker comes too late: the stream is over, and others have passed that on.
-    ///
-    /// # Errors
-    /// [`RingError::Ended`] when the output ring of an earlier stream still has users,
-    /// [`RingError::PayloadTooLarge`] when its slots are too small; otherwise what joining meets.
-    pub fn attach(
-        from: Ring,
-        to: &SegmentName,
-        options: &RelayOptions,
-    ) -> Result<Option<Self>, RingError> {
-        let group = options.group.to_words();
-        let feed = Feed::of(&from, &options.group);
-        // What the others have handed the end on to is wanted, as long as it is theirs, and nothing
-        // else any more.
-        let wanted = |from: &Ring, to: Option<&Ring>| {
-            let ours = |to: &Ring| to.feed().is_none_or(|old| old.is_same(&feed));
-            let went_to = from.end_went_to(&group);
-            went_to.is_none_or(|ring| to.is_some_and(|to| to.instance()[0] == ring && ours(to)))
-        };
-        let there = match Ring::open(to) {
-            Err(RingError::Shm(ShmError::NotFound(_))) => None,
-            other => Some(other?),
-        };
-        if !wanted(&from, there.as_ref()) {
-            // Nobody is left to hand the end on to, whatever a worker that died since still owes.
-            from.bits_of(&group).for_each(|group| from.settle_end(group));
-            from.reap_and_take_name(Taker::LastOut)?;
-            return Ok(None);
-        }
-        let input = Consumer::join_as(from, &options.group, Membership::Relaying)?;
-        let from = input.ring();
-        if from.is_draining() {
-            // What is made now would outlast those who stop.
-            return Err(ShmError::NotFound(from.name().to_owned()).into());
-        }
-        let config = RingConfig {
-            slots: options.slots.unwrap_or(from.slots()),
-            payload_capacity: options
-                .payload_capacity
-                .map_or(from.payload_capacity(), |bytes| bytes.max(from.payload_capacity())),
-            meta_capacity: from.meta_capacity(),
-            policy: from.policy(),
-        };
-        // An output ring that has the end already may still wait for frames that are in the input.
-        let ours = |to: &Ring| to.feed().is_some_and(|old| old.is_same(&feed));
-        // The last of the others may have taken it away since. A new one would stay for ever.
-        let wanted = |to: Option<&Ring>| wanted(from, to);
-        let to = Ring::create_or_open(to, &config, |header| feed.write(header), ours, wanted)?;
-        let output = Producer::join(to)?;
-        let lineage = output.ring().adopt_feed(feed.clone())?;
-        let mut relay = Self { input, output, feed: Feed { lineage, ..feed }, described: 0 };
-        // What has to wait here is copied before the first frame is handed out.
-        relay.copy_descriptor()?;
-        Ok(Some(relay))
-    }
-
-    /// Attaches as soon as that is possible: it waits for the input ring to be there, and for the
-    /// users of an earlier stream's output ring to finish, for as long as `go_on` says so.
-    ///
-    /// # Errors
-    /// As [`Relay::attach`], but for what the wait is for.
-    pub fn wait(
-        from: &SegmentName,
-        to: &SegmentName,
-        options: &RelayOptions,
-        mut go_on: impl FnMut() -> bool,
-    ) -> Result<Attached, RingError> {
-        let mut told = false;
-        tracing::info!(from = from.ring(), "waiting for frames");
-        loop {
-            let Some(ring) = Ring::wait(from, &mut go_on)? else { return Ok(Attached::Stopped) };
-            match Self::attach(ring, to, options) {
-                Ok(Some(relay)) => return Ok(Attached::Ready(Box::new(relay))),
-                Ok(None) => return Ok(Attached::TooLate),
-                Err(RingError::Shm(ShmError::NotFound(_))) => {}
-                Err(RingError::Ended(ring)) => {
-                    if !told {
-                        tracing::info!(ring, "waiting for an earlier stream's users to finish");
-                        told = true;
-                    }
-                    thread::sleep(LOOK_INTERVAL);
-                }
-                Err(error) => return Err(error),
-            }
-            if !go_on() {
-                return Ok(Attached::Stopped);
-            }
-        }
-    }
-
     /// The input ring.
     pub fn input(&self) -> &Ring {
         self.input.ring()

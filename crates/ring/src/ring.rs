@@ -5,23 +5,18 @@ use std::fmt;
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
-use framelane_shm::{Flag, LockFile, Memory, Segment, SegmentName, ShmError, View};
+use framelane_shm::{Flag, LockFile, Memory, Segment, SegmentName, View};
 
 use crate::claim::{ClaimCell, GROUPS, SEATS, Swing, Word, bits, swing};
 use crate::layout::{
     GroupEntry, Header, LAYOUT_VERSION, MAGIC, Plan, SeatLine, SlotRecord, TABLES_BYTE,
 };
-use crate::life::Taker;
 use crate::{Policy, Record, RingConfig, RingError, Seq};
 
 /// How long a lock that is held for microseconds may be held before that is an error.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How often somebody who waits for a ring looks whether it is there.
-const APPEARANCE_POLL: Duration = Duration::from_millis(20);
 
 /// Where the drain flag lies in the header.
 const DRAIN_OFFSET: usize = 144;
@@ -47,32 +42,10 @@ impl Ring {
     /// Opens the ring that has the name now.
     ///
     /// # Errors
-    /// [`ShmError::NotFound`] when there is none; [`RingError::NotARing`],
+    /// [`NotFound`](framelane_shm::ShmError::NotFound) when there is none; [`RingError::NotARing`],
     /// [`RingError::LayoutVersion`] or [`RingError::Corrupt`] when it can't be trusted.
     pub fn open(name: &SegmentName) -> Result<Self, RingError> {
         Self::of(name.clone(), Segment::open(name)?)
-    }
-
-    /// Waits until there is a ring of this name, for as long as `go_on` says so. One whose users are
-    /// asked to stop is waited out.
-    ///
-    /// # Errors
-    /// As [`Ring::open`], but for there being none.
-    pub fn wait(
-        name: &SegmentName,
-        mut go_on: impl FnMut() -> bool,
-    ) -> Result<Option<Self>, RingError> {
-        while go_on() {
-            match Self::open(name) {
-                Err(RingError::Shm(ShmError::NotFound(_))) => {}
-                // What a killed run left behind is over: the ring that is waited for is a new one.
-                Ok(ring) if ring.end().is_some() && ring.reap_and_take_name(Taker::LastOut)? => {}
-                Ok(ring) if ring.is_draining() && ring.is_waited_out()? => {}
-                other => return other.map(Some),
-            }
-            thread::sleep(APPEARANCE_POLL);
-        }
-        Ok(None)
     }
 
     /// Opens the same ring once more.
