@@ -7,9 +7,7 @@
 
 use std::sync::MutexGuard;
 
-use framelane_ring::{Forwarded, Relay};
-
-use crate::argument::{self, patience};
+use crate::argument::{self, in_steps};
 use crate::frame::fl_output;
 use crate::handle::Handle;
 use crate::status::{Failure, fl_status, guard};
@@ -40,9 +38,21 @@ fn finished() -> Failure {
     Failure::new(fl_status::FL_OUT_OF_TURN, "the job is finished: claim another")
 }
 
-/// What it means that there was no room in time.
-fn no_room(relay: &Relay) -> fl_status {
-    if relay.is_draining() { fl_status::FL_ENDED } else { fl_status::FL_TIMED_OUT }
+/// Takes a slot of the output ring for the job, unless there is one. Anything but FL_OK means that
+/// there was no room.
+fn reserve(desk: &mut Desk, timeout_ms: u32) -> Result<fl_status, Failure> {
+    let Desk { output, job, relay, .. } = desk;
+    let job = job.as_ref().ok_or_else(finished)?;
+    let status = in_steps(timeout_ms, |patience| {
+        if output.is_none() {
+            *output = relay.acquire(job, patience)?;
+        }
+        Ok(match output {
+            Some(_) => Some(fl_status::FL_OK),
+            None => relay.is_draining().then_some(fl_status::FL_ENDED),
+        })
+    })?;
+    Ok(status.unwrap_or(fl_status::FL_TIMED_OUT))
 }
 
 /// Takes a slot of the output ring for a job, and shows it in `*output`. FL_TIMED_OUT: there is no
@@ -63,14 +73,13 @@ pub unsafe extern "C" fn fl_job_acquire(
         // SAFETY: the caller's promise.
         let mut guarded = unsafe { desk(job) }?;
         let desk = &mut *guarded;
+        let status = reserve(desk, timeout_ms)?;
         let job = desk.job.as_ref().ok_or_else(finished)?;
         let record = desk.record_for(job, 0);
-        if desk.output.is_none() {
-            desk.output = desk.relay.acquire(job, patience(timeout_ms))?;
+        if let Some(output) = &mut desk.output {
+            *view = fl_output::of(output, &record);
         }
-        let Some(output) = &mut desk.output else { return Ok(no_room(&desk.relay)) };
-        *view = fl_output::of(output, &record);
-        Ok(fl_status::FL_OK)
+        Ok(status)
     })
 }
 
@@ -113,18 +122,12 @@ pub unsafe extern "C" fn fl_job_forward(job: *mut fl_job, timeout_ms: u32) -> fl
     guard(|| {
         // SAFETY: the caller's promise.
         let mut desk = unsafe { desk(job) }?;
-        let job = desk.job.take().ok_or_else(finished)?;
-        let forwarded = match desk.output.take() {
-            Some(output) => Forwarded::Done(desk.relay.forward_into(job, output)?),
-            None => desk.relay.forward(job, patience(timeout_ms))?,
-        };
-        match forwarded {
-            Forwarded::Done(_) => Ok(fl_status::FL_OK),
-            Forwarded::TimedOut(job) => {
-                desk.job = Some(job);
-                Ok(no_room(&desk.relay))
-            }
+        let status = reserve(&mut desk, timeout_ms).inspect_err(|_| desk.job = None)?;
+        if let Some(output) = desk.output.take() {
+            let job = desk.job.take().ok_or_else(finished)?;
+            desk.relay.forward_into(job, output)?;
         }
+        Ok(status)
     })
 }
 

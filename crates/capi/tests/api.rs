@@ -244,6 +244,29 @@ fn a_job_can_be_forwarded_skipped_and_given_back() {
 }
 
 #[test]
+fn who_waits_for_room_in_rings_that_are_drained_is_told() {
+    let mut rings = Rings::new("drained");
+    let worker = Worker::of(&rings);
+    let readers: Vec<_> = (0..4).map(|_| Reader::open(&rings.to)).collect();
+    for reader in &readers {
+        rings.publish(1);
+        let (_, job, _) = worker.claim(LONG_MS);
+        assert_eq!(forward(job), FL_OK);
+        assert_eq!(reader.claim(LONG_MS).0, FL_OK, "and holds a slot from now on");
+    }
+    rings.publish(2);
+    let (_, job, _) = worker.claim(LONG_MS);
+    rings.source.ring().set_draining(true).expect("a flag");
+    assert_eq!((acquire(job).0, forward(job)), (FL_ENDED, FL_ENDED));
+    assert_eq!(readers[0].release(), FL_OK);
+    assert_eq!(
+        (acquire(job).0, publish(job, 0)),
+        (FL_OK, FL_OK),
+        "what is in hand may be finished"
+    );
+}
+
+#[test]
 fn what_is_out_of_turn_is_refused() {
     let mut rings = Rings::new("turn");
     let worker = Worker::of(&rings);
