@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 
 import numpy as np
 import pytest
 from conftest import drain, feed, picture
 
 import framelane as fl
+from framelane._stages import find_program
 
 
 def test_a_source_and_a_sink_make_a_worker(background):
@@ -95,6 +97,18 @@ def test_a_sink_of_its_own_frames_aborts_and_ends(background):
             out[:] = 6
     (seq, pts, array), = end.join()
     assert (seq, pts, array.tolist()) == (0, 1.0, np.full((4, 6, 3), 5).tolist())
+
+
+def test_a_sink_of_a_ring_that_is_drained_says_so():
+    picture = np.zeros((4, 6, 3), np.uint8)
+    with fl.Sink("cam", like=picture, on_full="drop-oldest") as sink:
+        sink.write(picture)
+        subprocess.run([find_program("framelane"), "drain", "cam"], check=True)
+        with pytest.raises(fl.FramelaneError, match="being drained"):
+            sink.write(picture)
+    # All have stopped: it begins anew.
+    with fl.Sink("cam", like=picture, on_full="drop-oldest") as sink:
+        sink.write(picture)
 
 
 def test_what_is_written_is_copied_and_what_is_no_frame_is_refused(background):

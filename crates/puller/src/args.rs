@@ -87,8 +87,7 @@ impl Arguments {
 
     /// Whether an input is a file that is shown while live ones are away.
     pub(crate) fn stands_in(&self, input: &str) -> bool {
-        let is_file = existing_file(input).is_some() || InputKind::of(input) == InputKind::Http;
-        self.is_any_live() && is_file
+        self.is_any_live() && existing_file(input).is_some()
     }
 
     /// What to do when the ring is full.

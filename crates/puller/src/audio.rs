@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use framelane_media::PatientPipe;
 use framelane_media::nut::{Class, Limits, ReadError, Reader};
 use framelane_ring::{
-    AudioTrack, Descriptor, Policy, Record, Ring, RingConfig, RingError, SegmentName, Source,
+    AudioTrack, Descriptor, Policy, Record, RingConfig, RingError, SegmentName, Source,
 };
 use framelane_stage::Shutdown;
 
@@ -108,16 +108,6 @@ impl Audio {
     pub(crate) fn leave(self) {
         self.queue.abandon();
         self.wait_for_publisher();
-    }
-
-    /// Asks the readers of the audio to stop, as those of the video are asked.
-    pub(crate) fn drain(&self) {
-        if self.publisher.is_none() {
-            return;
-        }
-        if let Err(error) = Ring::open(&self.ring).and_then(|ring| ring.set_draining(true)) {
-            tracing::warn!(%error, "the readers of the audio are not asked to stop");
-        }
     }
 
     fn wait_for_publisher(self) {

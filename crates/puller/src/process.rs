@@ -8,8 +8,8 @@ use framelane_conversion::Conversion;
 use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::PatientPipe;
 use framelane_media::ffmpeg::{
-    Child, ChildCommand, DecodeOptions, Ffmpeg, InputKind, InputLines, MediaInfo, OutputPipe,
-    ProbeError, TS_OFFSET, probe,
+    Child, ChildCommand, DecodeOptions, Ffmpeg, InputLines, MediaInfo, OutputPipe, ProbeError,
+    TS_OFFSET, probe,
 };
 use framelane_media::nut::{Class, Limits, Reader};
 
@@ -102,9 +102,8 @@ impl ProcessDecoder {
         context: &Context,
     ) -> Result<Self, Trouble> {
         let Context { secrets, stall_timeout, shutdown } = context.clone();
-        // The frames of a file that is read at its own pace may be far apart; a server may hang.
-        let hangs = matches!(InputKind::of(&options.input), InputKind::Http);
-        let paced = options.realtime && !options.live && !hangs;
+        // The frames of a file that is read at its own pace may be far apart.
+        let paced = options.realtime && !options.live;
         let stall_timeout = if paced { Duration::MAX } else { stall_timeout };
         let system = |action| move |source: io::Error| Trouble::System { action, source };
         let pipe =

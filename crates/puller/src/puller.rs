@@ -11,7 +11,7 @@ use framelane_frame::Colour;
 use framelane_media::ffmpeg::{DecodeOptions, MediaInfo, existing_file};
 use framelane_media::{Secrets, Timeline};
 use framelane_ring::{Descriptor, Record, Ring, Source, VideoTrack, monotonic_ns};
-use framelane_stage::{Backoff, Failure, Shutdown, audio_ring};
+use framelane_stage::{Backoff, Failure, Shutdown, audio_ring, forget_audio};
 
 use crate::args::Arguments;
 use crate::audio::Audio;
@@ -149,10 +149,11 @@ impl Puller {
                 drop(source);
             }
             (_, source) => {
-                if source.is_some_and(|source| source.ring().is_draining()) {
-                    self.audio.drain();
-                }
+                let drained = source.is_some_and(|source| source.ring().is_draining());
                 self.audio.leave();
+                if drained {
+                    forget_audio(&self.args.ring);
+                }
             }
         }
         result.map(|_| ())

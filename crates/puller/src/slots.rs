@@ -38,16 +38,22 @@ pub(crate) fn attach(
     config: &RingConfig,
     shutdown: &Shutdown,
 ) -> Result<Source, Trouble> {
+    let mut told = false;
     loop {
         match Source::attach(ring, config) {
-            Err(RingError::Ended(_) | RingError::Shm(ShmError::NotFound(_))) => {
-                if shutdown.requested() {
-                    return Err(Trouble::Stopped);
+            Err(RingError::Shm(ShmError::NotFound(_))) => {}
+            Err(error @ (RingError::Ended(_) | RingError::Draining(_))) => {
+                if !told {
+                    tracing::info!(%error, "waiting for others to finish");
+                    told = true;
                 }
-                shutdown.sleep(PATIENCE);
             }
             other => return Ok(other?),
         }
+        if shutdown.requested() {
+            return Err(Trouble::Stopped);
+        }
+        shutdown.sleep(PATIENCE);
     }
 }
 

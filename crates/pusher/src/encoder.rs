@@ -117,6 +117,8 @@ pub(crate) struct Encoder {
     audio_time_base: Option<TimeBase>,
     /// Whether somebody watches what it writes.
     live: bool,
+    /// Whether what it writes is kept.
+    keeps: bool,
 }
 
 impl Encoder {
@@ -132,7 +134,8 @@ impl Encoder {
             .args(options.args(ffmpeg))
             .socket_stdin()
             .secrets(secrets.clone());
-        if is_recording(&options.output) {
+        let keeps = is_recording(&options.output);
+        if keeps {
             // Without its index an MP4 can't be played.
             command = command.finishes_when_orphaned();
         }
@@ -169,6 +172,7 @@ impl Encoder {
                 format,
                 audio_time_base: time_base,
                 live: OutputKind::of(&options.output).is_live(),
+                keeps,
             }),
             Err(error) => Err(explain(&mut child, error)),
         }
@@ -211,7 +215,7 @@ impl Encoder {
         self.writer = None;
         let start = Instant::now();
         let mut hurried = None;
-        let takes = if self.live { ENDING_TAKES } else { RECORDING_ENDS };
+        let takes = if self.keeps { RECORDING_ENDS } else { ENDING_TAKES };
         while hurried.is_none_or(|since: Instant| since.elapsed() < takes) {
             if hurried.is_none() && (hurry() || (self.live && start.elapsed() >= STALL)) {
                 hurried = Some(Instant::now());
@@ -222,15 +226,22 @@ impl Encoder {
                 _ => return Err(EncoderError::Ended(Box::new(self.child.failure()))),
             }
         }
-        if self.live {
+        if self.keeps {
+            tracing::warn!("ffmpeg is still writing: it finishes by itself");
+            self.child.leave();
+        } else {
             // What ffmpeg could not send in time is lost, as it would be without a stop.
             tracing::warn!("ffmpeg did not send the end of the stream in time");
             let _ = self.child.kill();
-        } else {
-            tracing::warn!("ffmpeg is still writing: it finishes by itself");
-            self.child.leave();
         }
         Ok(())
+    }
+
+    /// After an error: what was written of a recording is finished, if ffmpeg still can.
+    pub(crate) fn rescue(mut self) {
+        if self.keeps && matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.finish(|| true);
+        }
     }
 }
 

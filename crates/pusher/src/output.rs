@@ -22,7 +22,9 @@ pub(crate) fn is_recording(output: &str) -> bool {
         "jpg" | "jpeg" | "png" | "bmp" | "webp" => pattern_of(output).is_none(),
         _ => false,
     };
-    !is_rewritten && !output.contains("://") && !OutputKind::of(output).is_live()
+    // A device or a FIFO keeps nothing.
+    let is_other = fs::metadata(output).is_ok_and(|it| !it.is_file());
+    !is_rewritten && !is_other && !output.contains("://") && !OutputKind::of(output).is_live()
 }
 
 /// Where a stream goes that must not be written over what is there. A recording can't be continued
@@ -42,27 +44,32 @@ fn is_taken(output: &str) -> bool {
 
 /// The files that an output names, as far as they are there: one, or those of a pattern.
 fn files_of(output: &str) -> Vec<PathBuf> {
-    let Some((start, end)) = pattern_of(output) else {
-        return existing_file(output).into_iter().map(Path::to_owned).collect();
-    };
+    let mut files: Vec<PathBuf> = existing_file(output).into_iter().map(Path::to_owned).collect();
+    let Some((start, width, end)) = pattern_of(output) else { return files };
     let start = start.strip_prefix("file:").unwrap_or(start);
     let (folder, start) = start.rsplit_once('/').map_or((".", start), |(folder, start)| {
         (if folder.is_empty() { "/" } else { folder }, start)
     });
     let is_one = |name: &str| {
         let number = name.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
-        number.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+        number.is_some_and(|it| {
+            let padded = it.parse().map(|number: u64| format!("{number:0width$}"));
+            padded.is_ok_and(|padded| padded == it)
+        })
     };
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(folder) else { return files };
     let ones = entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_one));
-    ones.map(|entry| entry.path()).collect()
+    files.extend(ones.map(|entry| entry.path()));
+    files
 }
 
-/// What stands before and after the number, in a pattern such as `part-%03d.mkv`.
-fn pattern_of(output: &str) -> Option<(&str, &str)> {
+/// A pattern such as `part-%03d.mkv`: what stands before the number, its width, and what stands after.
+fn pattern_of(output: &str) -> Option<(&str, usize, &str)> {
     let (start, rest) = output.split_once('%')?;
     let (width, end) = rest.split_once('d')?;
-    width.bytes().all(|byte| byte.is_ascii_digit()).then_some((start, end))
+    let is_width = width.bytes().all(|byte| byte.is_ascii_digit());
+    let width = if width.is_empty() { Ok(0) } else { width.parse() };
+    width.ok().filter(|_| is_width).map(|width| (start, width, end))
 }
 
 fn numbered(output: &str, number: u32) -> String {
@@ -113,10 +120,19 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
         fs::write(at("part-7.mkv"), "pictures").expect("written");
-        for output in ["part-7.mkv", "./part-7.mkv", "part-%d.mkv"] {
-            assert!(is_same(&at("part-7.mkv"), &at(output)), "{output}");
+        fs::write(at("all-%d.mkv"), "pictures").expect("written");
+        for (source, output) in [
+            ("part-7.mkv", "part-7.mkv"),
+            ("part-7.mkv", "./part-7.mkv"),
+            ("part-7.mkv", "part-%d.mkv"),
+            ("part-7.mkv", "part-%01d.mkv"),
+            ("all-%d.mkv", "all-%d.mkv"),
+        ] {
+            assert!(is_same(&at(source), &at(output)), "{output}");
         }
-        assert!(!is_same(&at("part-7.mkv"), &at("part-8.mkv")));
+        for output in ["part-8.mkv", "part-%03d.mkv", "part-%d.mp4"] {
+            assert!(!is_same(&at("part-7.mkv"), &at(output)), "{output}");
+        }
         assert!(!is_same("rtmp://host/live/a", "rtmp://host/live/a"));
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use framelane_media::ffmpeg::{EncodeOptions, FailureKind, Ffmpeg, OutputKind, find_encoder};
 use framelane_media::{Secrets, Timeline};
 use framelane_ring::{OrderedConsumer, OrderedFrame, Policy, Record, RingError, Turn};
-use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring};
+use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring, forget_audio};
 
 use crate::args::Arguments;
 use crate::audio::AudioError;
@@ -94,6 +94,11 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
     if result.is_err() {
         // What was written before is worth as much.
         pusher.stop();
+    }
+    let (drained, ring) = (pusher.frames.ring().is_draining(), pusher.args.ring.clone());
+    drop(pusher);
+    if drained {
+        forget_audio(&ring);
     }
     result
 }
@@ -192,6 +197,9 @@ impl Pusher {
             let finished = stream.encoder.finish(|| shutdown.requested());
             self.stream = None;
             finished.map_err(AudioError::Encoder)?;
+            if self.shutdown.requested() {
+                return Err(AudioError::Encoder(EncoderError::Stopped));
+            }
         }
         if !self.may_start() {
             return Ok(());
@@ -276,8 +284,11 @@ impl Pusher {
 
     /// Decides whether to go on after the encoder has failed.
     fn after(&mut self, error: EncoderError) -> Result<(), Failure> {
-        if self.stream.take().is_some_and(|stream| stream.since.elapsed() > GOOD_RUN) {
-            self.backoff.reset();
+        if let Some(stream) = self.stream.take() {
+            if stream.since.elapsed() > GOOD_RUN {
+                self.backoff.reset();
+            }
+            stream.encoder.rescue();
         }
         let kind = match &error {
             EncoderError::Ended(failure) => Some(failure.kind()),

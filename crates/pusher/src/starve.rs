@@ -114,7 +114,10 @@ impl Starvation {
         if let Some(frame) = Observer::join(ring.reopen()?)?.newest(None)? {
             let record = *frame.record();
             // The source's time has gone on since.
-            let passed_ns = monotonic_ns().saturating_sub(record.received_ns);
+            let passed_ns = match record.received_ns {
+                0 => 0,
+                received_ns => monotonic_ns().saturating_sub(received_ns),
+            };
             let pts_ns = record.pts_ns.saturating_add_unsigned(passed_ns);
             self.note_sent(&Record { pts_ns, ..record }, Some(frame.seq()));
         }

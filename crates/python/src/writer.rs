@@ -2,7 +2,7 @@
 
 use framelane_frame::{FrameRate, Geometry, PixelFormat};
 use framelane_ring::{
-    Descriptor, Policy, Record, RingConfig, SegmentName, Source, VideoTrack, WriteGrant,
+    Descriptor, Policy, Record, RingConfig, RingError, SegmentName, Source, VideoTrack, WriteGrant,
     monotonic_ns,
 };
 use pyo3::exceptions::PyValueError;
@@ -82,6 +82,9 @@ impl Writer {
         let py = kind.py();
         let grant = wait_for(py, "free slot", seconds(timeout)?, |patience| {
             match self.place.lock_detached()?.as_mut() {
+                Some(place) if place.source.ring().is_draining() => {
+                    Err(RingError::Draining(place.source.ring().name().to_owned()))
+                }
                 Some(place) => place.source.acquire(patience),
                 None => Ok(None),
             }

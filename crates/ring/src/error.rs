@@ -106,6 +106,9 @@ pub enum RingError {
     /// The stream has ended; a ring that has ended never starts again.
     #[error("ring '{0}' has ended: its users have to finish before it can be made anew")]
     Ended(String),
+    /// The ring's users are asked to stop, and some have yet to.
+    #[error("ring '{0}' is being drained: it can be used again when all who use it have stopped")]
+    Draining(String),
     /// What the descriptor holds can't be encoded or decoded.
     #[error("the descriptor of ring '{ring}' can't be used: {what}")]
     Descriptor {

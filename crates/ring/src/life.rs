@@ -79,8 +79,8 @@ impl Ring {
     /// # Errors
     /// [`ShmError::NotFound`] when there is none, and none is wanted;
     /// [`RingError::PayloadTooLarge`] when the existing ring's slots are too small, and
-    /// [`RingError::Ended`] when its users have not finished yet, or are asked to stop and have not
-    /// stopped; otherwise as [`Ring::open`] and for lack of memory.
+    /// [`RingError::Ended`] when its users have not finished yet, [`RingError::Draining`] when they are
+    /// asked to stop and have not stopped; otherwise as [`Ring::open`] and for lack of memory.
     pub(crate) fn create_or_open(
         name: &SegmentName,
         config: &RingConfig,
@@ -98,7 +98,7 @@ impl Ring {
                 }
                 Ok(ring) if ring.is_draining() && ring.is_waited_out()? => {
                     if ring.segment().is_linked()? {
-                        return Err(RingError::Ended(name.ring().to_owned()));
+                        return Err(RingError::Draining(name.ring().to_owned()));
                     }
                 }
                 Ok(ring) if !wanted(Some(&ring)) => {

@@ -26,7 +26,7 @@ impl Source {
     ///
     /// # Errors
     /// [`RingError::SourceTaken`] when another source lives, [`RingError::Ended`] when the ring of
-    /// an earlier stream still has users, [`RingError::PayloadTooLarge`] when an existing ring's
+    /// an earlier stream still has users, [`RingError::Draining`] when they are asked to stop, [`RingError::PayloadTooLarge`] when an existing ring's
     /// slots are too small; otherwise what creating and opening can meet.
     pub fn attach(name: &SegmentName, config: &RingConfig) -> Result<Self, RingError> {
         Self::join(Ring::create_or_open(name, config, |_| (), |_| false, |_| true)?)

@@ -30,6 +30,7 @@
 
 #![forbid(unsafe_code)]
 
+mod audio;
 mod backoff;
 mod exit;
 mod logging;
@@ -37,11 +38,11 @@ mod options;
 mod signals;
 mod watchdog;
 
+pub use audio::{audio_ring, forget_audio};
 pub use backoff::Backoff;
 pub use exit::{ExitStatus, Failure, FailureContext, main_with};
 pub use logging::{LogFormat, LogLevel, LogOptions};
 pub use options::{
-    OptionError, audio_ring, parse_bitrate, parse_duration, parse_group, parse_ring, parse_size,
-    parse_slots,
+    OptionError, parse_bitrate, parse_duration, parse_group, parse_ring, parse_size, parse_slots,
 };
 pub use signals::Shutdown;

@@ -89,16 +89,6 @@ pub fn parse_slots(text: &str) -> Result<u32, OptionError> {
     text.parse().ok().filter(valid).ok_or_else(|| OptionError::Slots(text.to_owned()))
 }
 
-/// The ring that carries the audio of a video ring: the name's stem, up to its last dot, and
-/// `.audio`. So it is the same for `cam1.in` and `cam1.out`.
-///
-/// # Errors
-/// [`RingError::Shm`] when that would be too long a name.
-pub fn audio_ring(video: &SegmentName) -> Result<SegmentName, RingError> {
-    let stem = video.ring().rsplit_once('.').map_or(video.ring(), |(stem, _)| stem);
-    Ok(video.sibling(&format!("{stem}.audio"))?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,16 +128,5 @@ mod tests {
         for text in ["0", "1025", "-1", "many", ""] {
             assert!(parse_slots(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn the_audio_ring_is_the_same_on_both_sides_of_the_workers() {
-        let audio = |ring| {
-            let video = SegmentName::in_namespace("t", ring).expect("a good name");
-            audio_ring(&video).expect("a good name").ring().to_owned()
-        };
-        assert_eq!(audio("cam1.in"), "cam1.audio");
-        assert_eq!(audio("cam1.out"), "cam1.audio");
-        assert_eq!(audio("cam1"), "cam1.audio");
     }
 }

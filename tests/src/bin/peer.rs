@@ -140,6 +140,7 @@ fn join<T>(
             Err(
                 RingError::Shm(ShmError::NotFound(_))
                 | RingError::Ended(_)
+                | RingError::Draining(_)
                 | RingError::SourceTaken(_)
                 | RingError::GroupTaken { .. },
             ) => shutdown.sleep(Duration::from_millis(5)),

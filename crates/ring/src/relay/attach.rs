@@ -46,6 +46,7 @@ impl Relay {
     ///
     /// # Errors
     /// [`RingError::Ended`] when the output ring of an earlier stream still has users,
+    /// [`RingError::Draining`] when those of either ring are asked to stop,
     /// [`RingError::PayloadTooLarge`] when its slots are too small; otherwise what joining meets.
     pub fn attach(
         from: Ring,
@@ -75,7 +76,7 @@ impl Relay {
         let from = input.ring();
         if from.is_draining() {
             // What is made now would outlast those who stop.
-            return Err(ShmError::NotFound(from.name().to_owned()).into());
+            return Err(RingError::Draining(from.name().to_owned()));
         }
         let config = RingConfig {
             slots: options.slots.unwrap_or(from.slots()),
@@ -117,9 +118,9 @@ impl Relay {
                 Ok(Some(relay)) => return Ok(Attached::Ready(Box::new(relay))),
                 Ok(None) => return Ok(Attached::TooLate),
                 Err(RingError::Shm(ShmError::NotFound(_))) => {}
-                Err(RingError::Ended(ring)) => {
+                Err(error @ (RingError::Ended(_) | RingError::Draining(_))) => {
                     if !told {
-                        tracing::info!(ring, "waiting for an earlier stream's users to finish");
+                        tracing::info!(%error, "waiting for others to finish");
                         told = true;
                     }
                     thread::sleep(LOOK_INTERVAL);

@@ -100,7 +100,10 @@ fn a_ring_that_is_drained_on_request_is_forgotten_or_goes_on() {
         numbers.ring().set_draining(true).expect("a flag");
         drop(numbers);
         let again = Source::attach(&name, &config(policy, 4));
-        assert!(matches!(again, Err(RingError::Ended(_))), "the reader has not stopped: {again:?}");
+        assert!(
+            matches!(again, Err(RingError::Draining(_))),
+            "the reader has not stopped: {again:?}"
+        );
         drop(reader);
         let next = Source::attach(&name, &config(policy, 4)).expect("joined or made");
         let kept = next.next_seq().number();
