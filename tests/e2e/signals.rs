@@ -10,7 +10,8 @@ use e2e::binaries::binary;
 use e2e::chain::{RING_IN, RING_OUT};
 use e2e::tools::run_ffmpeg;
 use e2e::{Chain, Namespace, Process, RingStat, Running, clips, wait_until};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::flaky_camera::FlakyCamera;
 
@@ -52,11 +53,14 @@ fn a_second_signal_ends_a_stage_at_once() -> Result<()> {
     let (_, running) = flowing(&namespace)?;
     // The encoder sleeps, so the pusher can't finish its stream.
     let encoders = format!("/proc/{0}/task/{0}/children", running.pusher.pid());
-    let encoder = std::fs::read_to_string(encoders)?.trim().parse()?;
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(encoder), Signal::SIGSTOP)?;
+    let encoder = Pid::from_raw(std::fs::read_to_string(encoders)?.trim().parse()?);
+    kill(encoder, Signal::SIGSTOP)?;
     running.pusher.signal(Signal::SIGTERM)?;
+    wait_until("the first to be heard", || running.pusher.log().contains("asked to stop"))?;
     running.pusher.signal(Signal::SIGINT)?;
     let code = running.pusher.finish()?.code;
+    // It would go on when it wakes, and finish the recording.
+    kill(encoder, Signal::SIGKILL)?;
     ensure!(code == Some(128 + 2) || code == Some(128 + 15), "status {code:?}");
     Ok(())
 }
