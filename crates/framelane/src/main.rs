@@ -115,8 +115,11 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Drain { rings, undo } => {
             let rings = rings.iter().map(|ring| open(ring)).collect::<Result<Vec<_>, _>>()?;
             rings.iter().try_for_each(|ring| ring.set_draining(!undo))?;
-            // Nobody may be left in it to take the name along.
-            Ok(rings.iter().try_for_each(|ring| ring.remove_if_drained().map(drop))?)
+            if !undo {
+                // Nobody may be left in one to take its name along.
+                rings.iter().try_for_each(|ring| ring.remove_if_drained().map(drop))?;
+            }
+            Ok(())
         }
         Command::Forget { ring, group } => Ok(open(&ring)?.forget_group(&group)?),
         Command::Doctor(options) => doctor::run(&options),

@@ -6,7 +6,7 @@
 //! | question | asked by |
 //! |---|---|
 //! | [`end`](Ring::end): has the source said how many frames there are? | all |
-//! | [`is_drained`](Ring::is_drained): is every slot free? More may come from upstream | `is_over`; who follows a feed without a name |
+//! | [`is_empty`](Ring::is_empty): is every slot free? More may come from upstream | `is_over`; who follows a feed without a name |
 //! | [`is_over`](Ring::is_over): that, and nothing may come? | who takes the ring's name |
 //! | [`end_went_to`](Ring::end_went_to): may nothing come for one group, nothing wait for it, nothing be in its hands, and where has it handed the end on? | a worker that comes late |
 //!
@@ -91,7 +91,7 @@ impl Ring {
     }
 
     /// Whether every slot is free, but for what waits for groups that have left.
-    pub(crate) fn is_drained(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let active = self.header().active_groups.load(Ordering::Acquire);
         (0..self.slots()).map(|slot| self.word(slot)).all(|word| {
             let gone = u64::from(word.pending_groups()) & active == 0;
@@ -101,7 +101,7 @@ impl Ring {
 
     /// Whether the stream has ended, nothing may still arrive, and nothing is left in the slots.
     pub(crate) fn is_over(&self) -> bool {
-        self.end().is_some_and(|end| self.has_come_to(end)) && self.is_drained()
+        self.end().is_some_and(|end| self.has_come_to(end)) && self.is_empty()
     }
 
     /// Whether no frame before `end` may still arrive.

@@ -238,7 +238,7 @@ impl Upstream {
             && open.is_same(feed)
         {
             // One that lost its name because it was over still says what is true.
-            let over = upstream.end().is_some() && upstream.is_drained();
+            let over = upstream.end().is_some() && upstream.is_empty();
             if over || upstream.can_be_reached()? {
                 return Ok(());
             }

@@ -234,12 +234,12 @@ impl Ring {
     /// those who come next, and any ring an end that nobody has handed on.
     fn is_abandoned(&self) -> bool {
         let owes = self.end().is_some() && self.owes_end();
-        self.is_draining() && !owes && (self.policy() == Policy::DropOldest || self.is_drained())
+        self.is_draining() && !owes && (self.policy() == Policy::DropOldest || self.is_empty())
     }
 
     /// Whether nobody has joined to read from the ring, nothing is in it, and it has not ended.
     fn is_untouched(&self) -> bool {
-        self.end().is_none() && !self.has_groups() && self.is_drained()
+        self.end().is_none() && !self.has_groups() && self.is_empty()
     }
 
     /// Whether any participant lives.

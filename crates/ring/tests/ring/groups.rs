@@ -56,7 +56,7 @@ fn a_ring_takes_8_groups_and_55_participants_and_then_says_so() {
 }
 
 #[test]
-fn a_ring_that_ended_and_is_drained_loses_its_name_to_the_last_one_out() {
+fn a_ring_that_ended_and_is_empty_loses_its_name_to_the_last_one_out() {
     let namespace = Namespace::new();
     let name = namespace.name("ring");
     let mut numbers = Source::attach(&name, &config(Policy::Block, 4)).expect("made");

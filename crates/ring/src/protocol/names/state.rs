@@ -62,10 +62,7 @@ pub(super) enum Worker {
     Publishes(u8),
     Releases(u8),
     /// It has given its id in the input back, and has yet to look whether it was the last one.
-    LeavesInput {
-        output: Option<u8>,
-        ended: bool,
-    },
+    LeavesInput(Option<u8>),
     LeavesOutput,
     /// It has seen the end, or has come too late.
     Gone,
@@ -76,7 +73,7 @@ impl Worker {
     pub(super) fn is_in_input(self) -> bool {
         match self {
             Self::Absent | Self::Opened | Self::JoinsInput | Self::Gone => false,
-            Self::LeavesInput { .. } | Self::LeavesOutput => false,
+            Self::LeavesInput(_) | Self::LeavesOutput => false,
             Self::OpensOutput | Self::MakesOutput => true,
             Self::LooksAgain(_) | Self::JoinsOutput(_) | Self::Works(_) => true,
             Self::StoresEnd(_) | Self::Pays(_) => true,
@@ -90,7 +87,7 @@ impl Worker {
             Self::Works(output) | Self::StoresEnd(output) => Some(output),
             Self::Pays(output) | Self::Publishes(output) => Some(output),
             Self::Releases(output) => Some(output),
-            Self::LeavesInput { output, .. } => output,
+            Self::LeavesInput(output) => output,
             _ => None,
         }
     }

@@ -48,12 +48,8 @@ impl Names {
                     state.input.frame = Frame::Done;
                 });
             }
-            Worker::LeavesInput { output, ended } => {
-                let at = match output {
-                    Some(_) => Worker::LeavesOutput,
-                    None if ended => Worker::Gone,
-                    None => Worker::Absent,
-                };
+            Worker::LeavesInput(output) => {
+                let at = output.map_or(Worker::Absent, |_| Worker::LeavesOutput);
                 steps.worker(me, "looks whether it was the last", at, |state| {
                     self.take_input(state);
                 });
@@ -103,11 +99,10 @@ impl Names {
             Worker::LooksAgain(output) => {
                 let wanted = self.weak == Weak::MadeUnasked || self.wants(state, Some(output));
                 let vain = !wanted || (self.weak == Weak::MadeInVain && !self.wants(state, None));
-                let mut after = state.clone();
-                if vain && instance == output && Self::take_vain(&mut after) {
-                    let at = Worker::LeavesInput { output: None, ended: false };
+                if vain && instance == output && Self::take_vain(&mut state.clone()) {
+                    let at = Worker::LeavesInput(None);
                     steps.worker(me, "has made it in vain", at, |state| {
-                        state.output.linked = false;
+                        Self::take_vain(state);
                     });
                 } else {
                     let at = Worker::JoinsOutput(output);
@@ -119,7 +114,7 @@ impl Names {
                 steps.worker(me, "finds the output", at, |_| ());
             }
             _ if state.output.linked => {
-                let at = Worker::LeavesInput { output: None, ended: false };
+                let at = Worker::LeavesInput(None);
                 steps.worker(me, "finds an output that was made in vain", at, |state| {
                     Self::take_vain(state);
                 });
@@ -145,7 +140,7 @@ impl Names {
 
     /// Leaves the input, to wait for it anew.
     fn gives_up(&self, steps: &mut Steps<'_>, me: usize) {
-        let at = Worker::LeavesInput { output: None, ended: false };
+        let at = Worker::LeavesInput(None);
         steps.worker(me, "finds no output", at, |_| ());
     }
 
@@ -164,7 +159,7 @@ impl Names {
         } else if state.input.end && state.input.owes {
             steps.worker(me, "finds the end handed on", Worker::Pays(output), |_| ());
         } else if state.input.end && state.input.frame == Frame::Done {
-            let at = Worker::LeavesInput { output: Some(output), ended: true };
+            let at = Worker::LeavesInput(Some(output));
             steps.worker(me, "gives its id back", at, |_| ());
         }
         if state.input.frame == Frame::Pending && state.output.has_group {
