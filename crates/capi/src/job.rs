@@ -8,10 +8,10 @@
 use std::sync::MutexGuard;
 
 use crate::argument::{self, in_steps};
+use crate::desk::Desk;
 use crate::frame::fl_output;
 use crate::handle::Handle;
 use crate::status::{Failure, fl_status, guard};
-use crate::worker::Desk;
 
 /// A frame in the hands of a worker. It ends by fl_job_publish, fl_job_forward, fl_job_skip or
 /// fl_job_give_back; from then on every call with it is FL_OUT_OF_TURN, until the next claim.

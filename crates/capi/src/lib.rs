@@ -10,6 +10,7 @@
 //! `include/framelane.hpp` is written by hand on top of it.
 
 mod argument;
+mod desk;
 mod frame;
 mod handle;
 mod job;

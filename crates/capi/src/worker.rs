@@ -1,4 +1,4 @@
-//! A worker: a place in both rings, and the one job that it may hold.
+//! A worker: how it takes its places in both rings, claims frames, and leaves.
 
 #![expect(unsafe_code, reason = "C passes pointers")]
 // UNSAFETY: Pointers from C are handed to `argument` and `handle`, which say what they rely on; each
@@ -8,9 +8,10 @@ use std::ffi::c_char;
 use std::ptr;
 
 use framelane_frame::{Geometry, PixelFormat};
-use framelane_ring::{Attached, Job, Record, Relay, RelayOptions, SegmentName, Work, WriteGrant};
+use framelane_ring::{Attached, Relay, RelayOptions, SegmentName, Work};
 
 use crate::argument::{self, in_steps, time_left};
+use crate::desk::Desk;
 use crate::frame::fl_frame;
 use crate::handle::Handle;
 use crate::job::fl_job;
@@ -45,27 +46,6 @@ pub struct fl_worker_options {
     pub output_width: u32,
     /// Height of the outputs in pixels, when there is an `output_format`.
     pub output_height: u32,
-}
-
-/// What a worker's handle leads to. What is held goes before the places that it is held in.
-#[derive(Debug)]
-pub(crate) struct Desk {
-    pub(crate) output: Option<WriteGrant>,
-    pub(crate) job: Option<Job>,
-    pub(crate) relay: Box<Relay>,
-    pub(crate) shape: Option<Geometry>,
-}
-
-impl Desk {
-    /// The record of a job's output.
-    pub(crate) fn record_for(&self, job: &Job, meta_bytes: usize) -> Record {
-        let like_input = Record { meta_bytes, ..*job.record() };
-        self.shape.map_or(like_input, |geometry| Record {
-            geometry: Some(geometry),
-            payload_bytes: geometry.payload_bytes(),
-            ..like_input
-        })
-    }
 }
 
 /// Options, understood.

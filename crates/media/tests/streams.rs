@@ -10,7 +10,7 @@ use framelane_frame::{Colour, FrameRate, Geometry, PixelFormat};
 use framelane_media::Secrets;
 use framelane_media::ffmpeg::{
     AudioMode, ChildCommand, DecodeOptions, EncodeOptions, Ffmpeg, InputLines, OutputPipe,
-    RAW_CODEC, TS_OFFSET, probe,
+    RAW_CODEC, probe, source_time_ns,
 };
 use framelane_media::nut::{Class, Limits, Reader, Stream, VideoParameters, Writer};
 
@@ -63,10 +63,6 @@ fn decode(options: &DecodeOptions) -> (Frames, Option<FrameRate>) {
     (frames, reader.frame_rate())
 }
 
-fn offset_ns() -> i64 {
-    i64::try_from(TS_OFFSET.as_nanos()).expect("fits")
-}
-
 /// Feeds frames to the pusher's command line, one that takes them as they are.
 fn encode(options: &EncodeOptions, frames: &Frames) {
     let ffmpeg = Ffmpeg::find("ffmpeg").expect("ffmpeg is installed");
@@ -113,7 +109,7 @@ fn every_format_comes_out_of_ffmpeg_as_its_own_decode() {
             assert!(read == own, "{size} {format}");
             assert_eq!(rate, FrameRate::new(30000, 1001), "{size} {format}");
             assert_eq!(frames.len(), 15);
-            assert_eq!(frames[1].0 - offset_ns(), 33_000_000, "Matroska counts milliseconds");
+            assert_eq!(source_time_ns(frames[1].0), 33_000_000, "Matroska counts milliseconds");
         }
     }
 }

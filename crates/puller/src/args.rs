@@ -1,6 +1,8 @@
 //! The puller's command line.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Parser;
@@ -9,8 +11,6 @@ use framelane_frame::{FrameRate, PixelFormat};
 use framelane_media::ffmpeg::{ColourMode, InputKind, existing_file};
 use framelane_ring::{Policy, SegmentName};
 use framelane_stage::{LogOptions, parse_duration, parse_ring, parse_size, parse_slots};
-
-use crate::backend::Choice;
 
 /// Decode a live stream or a file, and publish every frame to a ring in shared memory.
 #[derive(Debug, Parser)]
@@ -66,7 +66,7 @@ pub(crate) struct Arguments {
     /// Who decodes: ffmpeg, a process of its own; or libav, ffmpeg's libraries in this process, where
     /// the puller was built with them.
     #[arg(long, env = "FRAMELANE_DECODER", value_name = "NAME", default_value_t)]
-    pub(crate) decoder: Choice,
+    pub(crate) decoder: DecoderChoice,
     /// The ffmpeg to run; ffprobe is looked for beside it.
     #[arg(long, env = "FRAMELANE_FFMPEG", value_name = "PATH", default_value = "ffmpeg")]
     pub(crate) ffmpeg: PathBuf,
@@ -95,5 +95,41 @@ impl Arguments {
         let paced = self.realtime || self.is_any_live();
         let usual = if paced { Policy::DropOldest } else { Policy::Block };
         self.on_full.unwrap_or(usual)
+    }
+}
+
+/// Who is to decode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum DecoderChoice {
+    #[default]
+    Ffmpeg,
+    #[cfg(feature = "libav")]
+    Libav,
+}
+
+impl FromStr for DecoderChoice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "ffmpeg" => Ok(Self::Ffmpeg),
+            #[cfg(feature = "libav")]
+            "libav" => Ok(Self::Libav),
+            #[cfg(not(feature = "libav"))]
+            "libav" => Err("this puller was built without ffmpeg's libraries: \
+                            `make build LIBAV=1` builds one with them"
+                .to_owned()),
+            _ => Err(format!("'{name}' is no decoder: use ffmpeg or libav")),
+        }
+    }
+}
+
+impl fmt::Display for DecoderChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ffmpeg => "ffmpeg",
+            #[cfg(feature = "libav")]
+            Self::Libav => "libav",
+        })
     }
 }

@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use framelane_media::PatientPipe;
+use framelane_media::ffmpeg::source_time_ns;
 use framelane_media::nut::{Class, Limits, ReadError, Reader};
 use framelane_ring::{
     AudioTrack, Descriptor, Policy, Record, RingConfig, RingError, SegmentName, Source,
@@ -19,7 +20,6 @@ use framelane_ring::{
 use framelane_stage::Shutdown;
 
 use crate::audio_queue::{Inlet, PACKET_BYTES, Packet, Place, Queue};
-use crate::process::source_time_ns;
 use crate::slots::attach;
 use crate::trouble::Trouble;
 

@@ -9,7 +9,7 @@ use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::PatientPipe;
 use framelane_media::ffmpeg::{
     Child, ChildCommand, DecodeOptions, Ffmpeg, InputLines, MediaInfo, OutputPipe, ProbeError,
-    TS_OFFSET, probe,
+    probe, source_time_ns,
 };
 use framelane_media::nut::{Class, Limits, Reader};
 
@@ -242,11 +242,6 @@ impl Decoder for ProcessDecoder {
         // What can't be reaped is reaped by the next attempt, or by the end of this process.
         let _ = self.child.stop(ENDING_TAKES);
     }
-}
-
-/// A frame's time at the source, from what the pipe says.
-pub(crate) fn source_time_ns(pts_ns: i64) -> i64 {
-    pts_ns - i64::try_from(TS_OFFSET.as_nanos()).expect("seconds, not years")
 }
 
 /// The video stream and what its frames are.

@@ -5,11 +5,9 @@
 
 use framelane_ring::AudioTrack;
 
-use crate::encoder::{Encoder, EncoderError};
-
 const SAMPLE_RATE: u32 = 48_000;
 /// 1024 samples of silence in stereo, as AAC-LC.
-const PACKET: [u8; 9] = [0x21, 0x00, 0x49, 0x90, 0x02, 0x19, 0x00, 0x23, 0x80];
+pub(crate) const PACKET: [u8; 9] = [0x21, 0x00, 0x49, 0x90, 0x02, 0x19, 0x00, 0x23, 0x80];
 /// Samples in a packet.
 const SAMPLES: i64 = 1024;
 /// A gap between two frames that is not filled: it is a jump, and would take very many packets.
@@ -41,19 +39,11 @@ impl Silence {
         }
     }
 
-    /// Writes silence up to one packet past a frame at `frame_ns`.
-    pub(crate) fn write_up_to(
-        &mut self,
-        frame_ns: i64,
-        encoder: &mut Encoder,
-    ) -> Result<(), EncoderError> {
-        for number in self.packets_up_to(frame_ns) {
-            encoder.write_audio(time_of(number), &PACKET)?;
-        }
-        Ok(())
+    /// The times of the packets that are due with a frame at `frame_ns`, up to one past it.
+    pub(crate) fn times_up_to(&mut self, frame_ns: i64) -> impl Iterator<Item = i64> {
+        self.packets_up_to(frame_ns).map(time_of)
     }
 
-    /// The packets that are due with a frame.
     fn packets_up_to(&mut self, frame_ns: i64) -> std::ops::Range<i64> {
         if frame_ns.saturating_sub(time_of(self.next)) > JUMP_NS {
             self.next = packet_at(frame_ns);

@@ -10,7 +10,7 @@ use framelane_ring::{AudioTrack, GroupName, Ring, RingError, SegmentName};
 
 use crate::audio::{Audio, AudioError};
 use crate::encoder::{Encoder, SoundFormat};
-use crate::silence::Silence;
+use crate::silence::{PACKET, Silence};
 
 /// How often to look for audio that has started late.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -143,7 +143,10 @@ impl Sound {
             }
             (Heard::Silence(silence), _) => {
                 let time_ns = frame_ns.saturating_add(self.shift_ns);
-                silence.write_up_to(time_ns, encoder).map_err(AudioError::Encoder)
+                for packet_ns in silence.times_up_to(time_ns) {
+                    encoder.write_audio(packet_ns, &PACKET).map_err(AudioError::Encoder)?;
+                }
+                Ok(())
             }
             _ => Ok(()),
         }

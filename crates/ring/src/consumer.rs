@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use framelane_shm::{SegmentName, ShmError};
 
 use crate::books::DropReason;
+use crate::entry::Entry;
 use crate::failpoint::failpoint;
 use crate::feed::Upstream;
 use crate::grant::ReadGrant;
 use crate::group_name::GroupName;
 use crate::groups::Membership;
 use crate::ring::Ring;
-use crate::seat::{Entry, LOOK_INTERVAL, Seat};
+use crate::seat::{LOOK_INTERVAL, Seat};
 use crate::seq::Seq;
 use crate::{Policy, RingError};
 

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use framelane_shm::LockFile;
 
 use crate::claim::{GROUPS, SEATS};
+use crate::entry::{Entry, Role};
 use crate::failpoint::failpoint;
 use crate::group_name::{GroupName, words_to_text};
 use crate::ring::Ring;
-use crate::seat::{Entry, Role, Seat};
 use crate::{Policy, RingError, Seq};
 
 /// What a group that no worker limits has in its `limit`.
@@ -45,33 +45,6 @@ impl Ring {
     /// The name of one that has left is forgotten when all bits have been used by others since.
     pub fn has_known_group(&self, name: &GroupName) -> bool {
         self.bits_of(&name.to_words()).next().is_some()
-    }
-
-    /// Removes a group that has no member and won't come back; what waited for it is dropped.
-    ///
-    /// # Errors
-    /// [`RingError::UnknownGroup`] when there is no such group, [`RingError::GroupTaken`] when it
-    /// has a living member.
-    pub fn forget_group(self, name: &GroupName) -> Result<(), RingError> {
-        let seat = Seat::join(self, Role::Observer)?;
-        let ring = seat.ring();
-        ring.with_tool(|tool| {
-            ring.with_tables(tool, || {
-                let (ring_name, group_name) = (ring.name().to_owned(), name.to_string());
-                let Some(group) = ring.find_group(&name.to_words()) else {
-                    return Err(RingError::UnknownGroup { ring: ring_name, group: group_name });
-                };
-                match ring.living_member(tool, group, seat.id())? {
-                    Some(holder) => {
-                        Err(RingError::GroupTaken { ring: ring_name, group: group_name, holder })
-                    }
-                    None => {
-                        ring.settle_end(group);
-                        ring.remove_group(seat.id(), group)
-                    }
-                }
-            })
-        })
     }
 
     pub(crate) fn is_group_used(&self, group: u8) -> bool {

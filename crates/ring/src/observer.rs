@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::entry::Role;
 use crate::grant::ReadGrant;
 use crate::ring::Ring;
-use crate::seat::{Role, Seat};
+use crate::seat::Seat;
 use crate::{RingError, Seq};
 
 /// How often the newest frame is looked for anew because it was overwritten meanwhile.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::entry::Role;
 use crate::failpoint::failpoint;
 use crate::grant::WriteGrant;
 use crate::ring::Ring;
-use crate::seat::{Hold, LOOK_INTERVAL, Role, Seat};
+use crate::seat::{Hold, LOOK_INTERVAL, Seat};
 use crate::{Policy, RingError, Seq, monotonic_ns};
 
 /// How often an overwrite is tried anew because a consumer was faster.

@@ -12,10 +12,10 @@ use framelane_shm::{LockFile, ShmError};
 use crate::RingError;
 use crate::books::Tally;
 use crate::claim::SEATS;
+use crate::entry::{Entry, Role};
 use crate::failpoint::failpoint;
 use crate::life::Taker;
 use crate::ring::Ring;
-use crate::seat::{Entry, Role};
 use crate::seq::Seq;
 
 impl Ring {

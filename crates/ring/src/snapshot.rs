@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::books::{Counter, DropReason, Tally};
 use crate::claim::{GROUPS, SEATS};
+use crate::entry::{Entry, Role};
 use crate::histogram;
 use crate::layout::{BUCKETS, COUNTERS};
 use crate::ring::Ring;
-use crate::seat::{Entry, Role};
 use crate::{Descriptor, Policy, RingError, Seq, monotonic_ns};
 
 /// How often counters and claim words are read until they agree. A pair of reads takes

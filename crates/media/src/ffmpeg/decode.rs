@@ -2,7 +2,7 @@
 //!
 //! The options cure what plain command lines suffer from: rounded timestamps, audio and video
 //! shifted against each other, a hidden frame of delay, a leak, and latency from decoder threads.
-//! Both pipes carry timestamps that are [`TS_OFFSET`] later than the source's. Where the stage can
+//! Both pipes carry timestamps that are later than the source's: [`source_time_ns`]. Where the stage can
 //! make the frames by itself, the pipe carries the pictures that it makes them of.
 
 use std::os::fd::RawFd;
@@ -14,16 +14,22 @@ use framelane_frame::{Colour, FrameRate, Matrix, PixelFormat, Range};
 use super::source::InputKind;
 use super::version::Ffmpeg;
 
-/// What the reader of both pipes must subtract from every timestamp. NUT can't say less than 0,
-/// and ffmpeg would shift each pipe on its own to get there. ffmpeg takes up to a minute before a
-/// wrap of MPEG-TS's clock for times before 0.
-pub const TS_OFFSET: Duration = Duration::from_secs(100);
+/// What is added to every timestamp on both pipes. NUT can't say less than 0, and ffmpeg would
+/// shift each pipe on its own to get there. ffmpeg takes up to a minute before a wrap of MPEG-TS's
+/// clock for times before 0.
+const TS_OFFSET: Duration = Duration::from_secs(100);
 
 /// How much of a live input to look at before its first frame, in microseconds: RTMP announces
 /// audio also where there is none.
 const LIVE_ANALYSIS_US: &str = "1500000";
 /// The same where nothing but video comes: RTMP has what a decoder needs before the first picture.
 const VIDEO_ANALYSIS_US: &str = "100000";
+
+/// The time that a frame or packet has at the source, by the one that it has on either pipe; both in
+/// nanoseconds.
+pub fn source_time_ns(piped_ns: i64) -> i64 {
+    piped_ns.saturating_sub(i64::try_from(TS_OFFSET.as_nanos()).expect("seconds, not years"))
+}
 
 /// How exact colour conversions are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -27,7 +27,7 @@ mod version;
 
 pub use channel::OutputPipe;
 pub use child::{Child, ChildCommand, ChildError};
-pub use decode::{ColourMode, DecodeOptions, TS_OFFSET, audio_codec_is_supported};
+pub use decode::{ColourMode, DecodeOptions, audio_codec_is_supported, source_time_ns};
 pub use encode::{AudioMode, EncodeOptions, OutputKind, RAW_CODEC};
 pub use encoder::{Latency, find_encoder};
 pub use failure::{ChildFailure, FailureKind};
