@@ -1,4 +1,4 @@
-//! A camera that sends the same clip over TCP to whoever connects, and then breaks off.
+//! A camera that sends a clip over TCP to whoever connects, and then breaks off.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -21,13 +21,21 @@ pub(crate) struct FlakyCamera {
 impl FlakyCamera {
     /// Starts to serve `clip`, an MPEG transport stream, on a free port, evenly over `duration`.
     pub(crate) fn start(clip: &[u8], duration: Duration) -> Result<Self> {
+        Self::start_with(vec![clip.to_vec()], duration)
+    }
+
+    /// The same with another clip for each connection; the last one is for all that follow.
+    pub(crate) fn start_with(clips: Vec<Vec<u8>>, duration: Duration) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let port = listener.local_addr()?.port();
         let connections = Arc::new(AtomicU32::new(0));
-        let (clip, counter) = (clip.to_vec(), Arc::clone(&connections));
+        let counter = Arc::clone(&connections);
         thread::spawn(move || {
+            let mut clips = clips.into_iter();
+            let mut clip = Vec::new();
             for mut stream in listener.incoming().flatten() {
                 counter.fetch_add(1, Ordering::Relaxed);
+                clip = clips.next().unwrap_or(clip);
                 // A viewer that leaves early is none of the camera's business.
                 let _ = send(&mut stream, &clip, duration);
             }

@@ -66,6 +66,30 @@ fn jumps_and_reconnects_become_the_time_that_has_passed() -> Result<()> {
     Ok(())
 }
 
+/// A camera whose clock goes on while nobody is connected is taken at its word: what comes after the
+/// gap is as much later as the camera says, not as this machine's clock says.
+#[test]
+fn a_clock_that_goes_on_over_a_reconnect_is_kept() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let (clip, out) = (namespace.path("clip.ts"), namespace.path("out.nut"));
+    let source = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=2", "-bf", "0", "-g", "25"];
+    let at = |offset: &str| -> Result<Vec<u8>> {
+        run_ffmpeg(&[source.as_slice(), &["-output_ts_offset", offset, &clip]].concat())?;
+        Ok(fs::read(&clip)?)
+    };
+    // The first connection only shows that there is no sound.
+    let clips = vec![at("10")?, at("10")?, at("13.7")?];
+    let camera = FlakyCamera::start_with(clips, Duration::from_secs(2))?;
+    let mut running = raw_chain(&namespace, &camera.url(), &out).start(1)?;
+    wait_until("the fourth connection", || camera.connections() >= 4)?;
+    running.stop()?;
+    let times = times_us(&out)?;
+    // From the last picture of one, at 10 + 49 / 25 s, to the first of the other.
+    let kept = times.windows(2).any(|pair| (pair[1] - pair[0] - 1_740_000).abs() < 1_000);
+    ensure!(kept, "no gap of 1.74 s: {times:?}");
+    Ok(())
+}
+
 /// Those who need a constant rate get one, from a source that has none.
 #[test]
 fn a_rate_is_made_constant_on_request() -> Result<()> {
