@@ -98,6 +98,8 @@ fn status_of(error: &RingError) -> fl_status {
         | RingError::NoGroup(_)
         | RingError::GroupTaken { .. }
         | RingError::GroupKind { .. }
+        | RingError::OtherOutput { .. }
+        | RingError::HasFeed { .. }
         | RingError::SourceTaken(_) => FL_TAKEN,
         RingError::StillHolding => FL_OUT_OF_TURN,
         RingError::LostSeat(_) => FL_LOST,

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use framelane_shm::{SegmentName, ShmError};
 
 use crate::books::DropReason;
-use crate::entry::Entry;
+use crate::entry::{Entry, Membership};
 use crate::failpoint::failpoint;
 use crate::feed::Upstream;
 use crate::grant::ReadGrant;
 use crate::group_name::GroupName;
-use crate::groups::Membership;
+use crate::groups::NO_LIMIT;
 use crate::ring::Ring;
 use crate::seat::{LOOK_INTERVAL, Seat};
 use crate::seq::Seq;
@@ -118,7 +118,7 @@ impl Consumer {
     pub fn claim(&mut self, patience: Duration) -> Result<Claim, RingError> {
         let mut waiting_since = None;
         loop {
-            match self.take(u64::MAX)? {
+            match self.take(NO_LIMIT)? {
                 Found::Frame(grant) => return Ok(Claim::Frame(grant)),
                 Found::Ended => return Ok(Claim::Ended),
                 Found::Beyond | Found::Nothing => {}
@@ -132,7 +132,7 @@ impl Consumer {
             if left.is_zero() {
                 return Ok(Claim::TimedOut);
             }
-            self.wait_for_frame(left, u64::MAX);
+            self.wait_for_frame(left, NO_LIMIT);
         }
     }
 
@@ -161,7 +161,7 @@ impl Consumer {
                 }
                 continue;
             }
-            if limit < u64::MAX && self.oldest_pending(u64::MAX).is_some() {
+            if limit < NO_LIMIT && self.oldest_pending(NO_LIMIT).is_some() {
                 return Ok(Found::Beyond);
             }
             return Ok(if all_came && !self.seat.ring().is_group_busy(self.group) {
@@ -189,7 +189,7 @@ impl Consumer {
     }
 
     /// The slot with the group's oldest pending frame below `limit`.
-    fn oldest_pending(&self, limit: u64) -> Option<u32> {
+    pub(crate) fn oldest_pending(&self, limit: u64) -> Option<u32> {
         let ring = self.seat.ring();
         (0..ring.slots())
             .filter(|&slot| ring.word(slot).is_pending(self.group))

@@ -1,4 +1,4 @@
-//! What a participant's line says of it: its role, its group, its process.
+//! What a participant is: its role, how it takes part in a group, and what its line says of it.
 
 /// What a participant does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,6 +6,17 @@ pub(crate) enum Role {
     Producer,
     Consumer,
     Observer,
+}
+
+/// How a participant takes part in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Membership {
+    /// It shares the frames with the other members.
+    Shared,
+    /// The same, but it passes the frames on, and claims no more than its output ring has room for.
+    Relaying,
+    /// It is the only member, and takes the frames in order.
+    Ordered,
 }
 
 /// What a participant's line says of it, in one atomic word.

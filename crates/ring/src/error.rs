@@ -83,6 +83,30 @@ pub enum RingError {
         /// What it is.
         kind: &'static str,
     },
+    /// The group's members publish to another ring.
+    #[error(
+        "the workers of group '{group}' on ring '{ring}' publish to another ring than '{output}': give \
+         this one the same --to, or a --group of its own to get every frame"
+    )]
+    OtherOutput {
+        /// The ring that they take frames from.
+        ring: String,
+        /// The group's name.
+        group: String,
+        /// The ring that was to be published to.
+        output: String,
+    },
+    /// Workers on another ring, or of another group, publish to the ring.
+    #[error(
+        "ring '{ring}' gets its frames from workers on ring '{feed}': choose another ring, or stop all \
+         who use this one and run `framelane gc {ring}`"
+    )]
+    HasFeed {
+        /// The ring that was to be published to.
+        ring: String,
+        /// The ring that its frames come from.
+        feed: String,
+    },
     /// No such group.
     #[error("ring '{ring}' has no group '{group}'")]
     UnknownGroup {

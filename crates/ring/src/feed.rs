@@ -11,7 +11,7 @@ use framelane_shm::ShmError;
 
 use crate::failpoint::failpoint;
 use crate::group_name::{GroupName, text_to_words, words_to_text};
-use crate::layout::Header;
+use crate::layout::{Header, SOURCE_BYTE};
 use crate::ring::Ring;
 use crate::{RingError, Seq};
 
@@ -19,6 +19,9 @@ use crate::{RingError, Seq};
 const LONGEST_CHAIN: u32 = 16;
 
 const READ_TRIES: u32 = 100;
+
+/// No participant's id.
+const NOBODY: u8 = u8::MAX;
 
 /// Where a ring's frames come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +132,10 @@ impl Ring {
     /// # Errors
     /// As [`Ring::open`], but for a ring that isn't there.
     pub fn open_feed(&self) -> Result<Option<Self>, RingError> {
-        let Some(feed) = self.feed() else { return Ok(None) };
+        self.feed().map_or(Ok(None), |feed| self.open_ring_of(&feed))
+    }
+
+    fn open_ring_of(&self, feed: &Feed) -> Result<Option<Self>, RingError> {
         match Self::open(&self.segment_name().sibling(&feed.ring)?) {
             Ok(ring) => Ok(Some(ring).filter(|ring| ring.instance() == feed.instance)),
             Err(RingError::Shm(ShmError::NotFound(_))) => Ok(None),
@@ -148,11 +154,20 @@ impl Ring {
                     _ if self.end().is_some() => {
                         return Err(RingError::Ended(self.name().to_owned()));
                     }
+                    FeedState::Known(old) if self.is_still_fed_by(&old)? => {
+                        return Err(RingError::HasFeed {
+                            ring: self.name().to_owned(),
+                            feed: old.ring,
+                        });
+                    }
                     FeedState::Known(old) => Some(old.lineage),
                     // Under the lock nobody is changing it: its writer died half-way.
                     FeedState::Changing => {
                         let raw = self.header().feed_lineage.load(Ordering::Relaxed);
                         Some(u16::try_from(raw).unwrap_or(u16::MAX))
+                    }
+                    FeedState::None if tool.held_elsewhere(SOURCE_BYTE)? => {
+                        return Err(RingError::SourceTaken(self.name().to_owned()));
                     }
                     FeedState::None => None,
                 };
@@ -166,6 +181,18 @@ impl Ring {
                 Ok(feed.lineage)
             })
         })
+    }
+
+    /// Whether workers live that publish to this ring what they take from `feed`.
+    fn is_still_fed_by(&self, feed: &Feed) -> Result<bool, RingError> {
+        let Some(upstream) = self.open_ring_of(feed)? else { return Ok(false) };
+        let publishes_here =
+            |group: u8| upstream.group(group).output.load(Ordering::Acquire) == self.instance()[0];
+        match upstream.find_group(&feed.group).filter(|&group| publishes_here(group)) {
+            Some(group) => upstream
+                .with_tool(|tool| Ok(upstream.living_member(tool, group, NOBODY)?.is_some())),
+            None => Ok(false),
+        }
     }
 
     /// The first seq that a new ordered group has to wait for.

@@ -1,9 +1,12 @@
 //! The table of groups: who sees the frames. It changes only under the tables lock.
 //!
-//! A group's bit may be taken by another group later, so three rules hold. Leaving clears the
-//! active bit first and the pending bits after. Taking a bit waits until no producer is about to
-//! publish with the old meaning of it, and clears what is left of it, before it sets the bit
-//! active. And producers without a free slot clear the bits of inactive groups, under the lock.
+//! A group's bit may be taken by another group later, so these rules hold:
+//!
+//! - Leaving clears the active bit first and the pending bits after.
+//! - Taking a bit waits until nobody is at a counted edge with the old meaning of it, clears what is
+//!   left of it, and waits again, before it takes the counters as its base and sets the bit active.
+//! - Producers without a free slot clear the bits of inactive groups, under the lock.
+//! - Who clears a bit leaves out slots that a dead sweeper's journal names: its books come first.
 
 use std::process;
 use std::sync::atomic::{Ordering, fence};
@@ -12,7 +15,7 @@ use std::time::{Duration, Instant};
 use framelane_shm::LockFile;
 
 use crate::claim::{GROUPS, SEATS};
-use crate::entry::{Entry, Role};
+use crate::entry::{Entry, Membership, Role};
 use crate::failpoint::failpoint;
 use crate::group_name::{GroupName, words_to_text};
 use crate::ring::Ring;
@@ -28,17 +31,6 @@ const DURABLE: u64 = 4;
 /// How long a producer may take from reading the active groups to publishing, before the bit it
 /// has in hand is left alone and another one is tried.
 const QUIET_PATIENCE: Duration = Duration::from_millis(100);
-
-/// How a participant takes part in its group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Membership {
-    /// It shares the frames with the other members.
-    Shared,
-    /// The same, but it passes the frames on, and claims no more than its output ring has room for.
-    Relaying,
-    /// It is the only member, and takes the frames in order.
-    Ordered,
-}
 
 impl Ring {
     /// Whether a group of this name is on the ring, or was: its member may have taken frames before.
@@ -96,7 +88,7 @@ impl Ring {
         let existing = self.find_group(&words);
         let group = match existing {
             Some(group) => {
-                self.check_may_join(tool, id, group, name, ordered)?;
+                self.check_may_join(tool, id, group, name, membership)?;
                 group
             }
             None => self.free_group(id, &words)?,
@@ -145,15 +137,25 @@ impl Ring {
         id: u8,
         group: u8,
         name: &GroupName,
-        ordered: bool,
+        membership: Membership,
     ) -> Result<(), RingError> {
         let (ring, group_name) = (self.name().to_owned(), name.to_string());
+        let ordered = membership == Membership::Ordered;
         if self.is_group_ordered(group) != ordered {
             let kind = if ordered { "shared by several members" } else { "ordered" };
             return Err(RingError::GroupKind { ring, group: group_name, kind });
         }
         if ordered && let Some(holder) = self.living_member(tool, group, id)? {
             return Err(RingError::GroupTaken { ring, group: group_name, holder });
+        }
+        let passes_on = self.group(group).output.load(Ordering::Acquire) != 0;
+        if passes_on
+            && membership == Membership::Shared
+            && self.living_member(tool, group, id)?.is_some()
+        {
+            // What it took would be missing in the workers' output.
+            let kind = "one of workers, which pass its frames on";
+            return Err(RingError::GroupKind { ring, group: group_name, kind });
         }
         Ok(())
     }
@@ -228,6 +230,7 @@ impl Ring {
             Seq::FIRST
         };
         entry.cursor.store(cursor.raw(), Ordering::Relaxed);
+        entry.output.store(0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -294,8 +297,14 @@ impl Ring {
     }
 
     /// Clears the pending bits of all inactive groups, if there are any: a producer that read the
-    /// active groups before one left may have published to it. The caller holds the lock of `id`.
-    pub(crate) fn sweep_inactive(&self, tool: &LockFile, id: u8) -> Result<(), RingError> {
+    /// active groups before one left may have published to it. Waits for the tables lock for at most
+    /// `patience`. The caller holds the lock of `id`.
+    pub(crate) fn sweep_inactive(
+        &self,
+        tool: &LockFile,
+        id: u8,
+        patience: Duration,
+    ) -> Result<(), RingError> {
         let inactive = |slot| {
             let active = self.header().active_groups.load(Ordering::Acquire);
             let word = self.word(slot);
@@ -304,7 +313,7 @@ impl Ring {
         if !(0..self.slots()).any(inactive) {
             return Ok(());
         }
-        self.with_tables(tool, || {
+        self.with_tables_within(tool, patience, || {
             let active = self.header().active_groups.load(Ordering::Acquire);
             (0..GROUPS)
                 .filter(|group| active & (1 << group) == 0)

@@ -113,8 +113,11 @@ shared_struct! {
         /// To which ring the group hands the end on, by the first word of that ring's instance; 0
         /// before it does.
         136 => handed_on: AtomicU64,
+        /// The ring that all members of the group publish to, by the first word of that ring's
+        /// instance; 0 where none does.
+        144 => output: AtomicU64,
         /// Must be 0.
-        144 => reserved_144: [AtomicU64; 46],
+        152 => reserved_152: [AtomicU64; 45],
     }
 }
 

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use crate::books::{DropReason, Tally};
 use crate::clock::{recent_ns, tick_ns};
 use crate::consumer::Consumer;
+use crate::entry::Membership;
 use crate::failpoint::failpoint;
 use crate::feed::Upstream;
 use crate::grant::ReadGrant;
 use crate::group_name::GroupName;
-use crate::groups::Membership;
 use crate::record::Record;
 use crate::ring::Ring;
 use crate::seat::LOOK_INTERVAL;
@@ -240,8 +240,9 @@ impl OrderedConsumer {
     fn set_cursor(&self, from: Seq, to: Seq) {
         let ring = self.ring();
         ring.group(self.consumer.group()).cursor.store(to.raw(), Ordering::Release);
-        let steps = to.raw().saturating_sub(from.raw()).min(u64::from(ring.slots()));
-        (0..steps).for_each(|_| ring.ring_producers());
+        if to > from {
+            ring.ring_producers();
+        }
     }
 
     fn wait(&self, left: Duration, cursor: Seq) -> Result<(), RingError> {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use framelane_shm::ShmError;
+
 use crate::entry::Role;
 use crate::failpoint::failpoint;
 use crate::grant::WriteGrant;
@@ -69,8 +71,18 @@ impl Producer {
         {
             return Ok(Some(slot));
         }
-        self.ring().with_tool(|tool| self.ring().sweep_inactive(tool, self.seat.id()))?;
+        self.sweep_at_once()?;
         self.take_free(hold, monotonic_ns())
+    }
+
+    /// Frees the slots that wait for groups which have left, unless the tables are locked: whoever
+    /// has locked them may be stopped, and the next try comes soon.
+    fn sweep_at_once(&self) -> Result<(), RingError> {
+        let (ring, id) = (self.seat.ring(), self.seat.id());
+        match ring.with_tool(|tool| ring.sweep_inactive(tool, id, Duration::ZERO)) {
+            Err(RingError::Shm(ShmError::LockHeld { .. })) => Ok(()),
+            other => other,
+        }
     }
 
     /// Takes the lowest free slot, which is the likeliest to be in a cache still, but not the one of

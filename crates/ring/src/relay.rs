@@ -223,7 +223,9 @@ impl Relay {
     /// # Errors
     /// As [`ReadGrant::fail`](crate::ReadGrant::fail).
     pub fn fail(&mut self, mut job: Job) -> Result<(), RingError> {
-        job.take().fail()
+        let failed = job.take().fail();
+        self.wake_window();
+        failed
     }
 
     /// Puts a job's frame back for another worker: what dropping the job does, with its errors.
@@ -231,7 +233,9 @@ impl Relay {
     /// # Errors
     /// As [`ReadGrant::give_back`](crate::ReadGrant::give_back).
     pub fn give_back(&mut self, mut job: Job) -> Result<(), RingError> {
-        job.take().give_back()
+        let given = job.take().give_back();
+        self.wake_window();
+        given
     }
 
     /// Ends a job without an output: readers of the output ring won't wait for it.
@@ -291,8 +295,15 @@ impl Relay {
         Ok(Some(job))
     }
 
+    /// Wakes the workers that wait for the window: a frame that is below the limit is to be had again.
+    fn wake_window(&self) {
+        self.output.ring().ring_producers();
+    }
+
     fn wait_for_window(&self, timeout: Duration, limit: u64) {
         let bell = &self.output.ring().header().producers_bell;
-        bell.wait(self.output.seat().id(), timeout.min(LOOK_INTERVAL), || self.limit() > limit);
+        // Somebody may have given back the very frame that the window waits for.
+        let ready = || self.limit() > limit || self.input.oldest_pending(limit).is_some();
+        bell.wait(self.output.seat().id(), timeout.min(LOOK_INTERVAL), ready);
     }
 }

@@ -123,7 +123,9 @@ impl Ring {
 
     /// Whether the ring's users are asked to finish what they hold and stop.
     pub fn is_draining(&self) -> bool {
-        Flag::at(self.segment.memory(), DRAIN_OFFSET).is_ok_and(|flag| flag.is_set())
+        // Looked at for every frame: only what is not all zeroes can be a flag that is set.
+        self.header().drain.load(Ordering::Acquire) != 0
+            && Flag::at(self.segment.memory(), DRAIN_OFFSET).is_ok_and(|flag| flag.is_set())
     }
 
     /// Asks the ring's users to finish what they hold and stop, or takes that back.
@@ -182,7 +184,8 @@ impl Ring {
     }
 
     pub(crate) fn seq(&self, slot: u32) -> Option<Seq> {
-        Seq::from_raw(self.record(slot).seq.load(Ordering::Relaxed))
+        // SYNC POINT: whoever sees a later frame's number here sees what became of the one before it.
+        Seq::from_raw(self.record(slot).seq.load(Ordering::Acquire))
     }
 
     /// Takes a slot along an edge; `false` when the edge is not legal (any more).

@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use framelane_shm::{LockFile, ShmError};
 
-use crate::entry::{Entry, Role};
+use crate::entry::{Entry, Membership, Role};
 use crate::failpoint::failpoint;
 use crate::group_name::GroupName;
-use crate::groups::Membership;
 use crate::histogram;
 use crate::life::Taker;
 use crate::ring::{PATIENCE, Ring};
@@ -193,7 +192,7 @@ impl Drop for Seat {
         // What can't be cleaned now is cleaned by whoever finds the place without a lock.
         let cleaned = self.ring.with_tool(|tool| {
             if self.is_mine(tool)? {
-                self.ring.sweep_inactive(tool, self.id)?;
+                self.ring.sweep_inactive(tool, self.id, PATIENCE)?;
                 self.ring.clean(tool, self.id, PATIENCE)?;
             }
             Ok(())

@@ -25,8 +25,8 @@ impl Source {
     /// Makes the ring, or joins the one that is there and goes on with its numbers.
     ///
     /// # Errors
-    /// [`RingError::SourceTaken`] when another source lives, [`RingError::Ended`] when the ring of
-    /// an earlier stream still has users, [`RingError::Draining`] when they are asked to stop, [`RingError::PayloadTooLarge`] when an existing ring's
+    /// [`RingError::SourceTaken`] when another source lives, [`RingError::HasFeed`] when workers
+    /// publish to the ring, [`RingError::Ended`] when the ring of an earlier stream still has users, [`RingError::Draining`] when they are asked to stop, [`RingError::PayloadTooLarge`] when an existing ring's
     /// slots are too small; otherwise what creating and opening can meet.
     pub fn attach(name: &SegmentName, config: &RingConfig) -> Result<Self, RingError> {
         Self::join(Ring::create_or_open(name, config, |_| (), |_| false, |_| true)?)
@@ -35,11 +35,14 @@ impl Source {
     /// Becomes the source of a ring that is open already.
     ///
     /// # Errors
-    /// [`RingError::SourceTaken`] when another source lives, [`RingError::Ended`] when the stream
-    /// has ended.
+    /// [`RingError::SourceTaken`] when another source lives, [`RingError::HasFeed`] when workers
+    /// publish to the ring, [`RingError::Ended`] when the stream has ended.
     pub fn join(ring: Ring) -> Result<Self, RingError> {
         if ring.end().is_some() {
             return Err(RingError::Ended(ring.name().to_owned()));
+        }
+        if let Some(feed) = ring.feed() {
+            return Err(RingError::HasFeed { ring: ring.name().to_owned(), feed: feed.ring });
         }
         let producer = Producer::join(ring)?;
         if !producer.seat().try_lock_also(SOURCE_BYTE)? {

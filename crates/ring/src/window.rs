@@ -5,6 +5,9 @@
 //! still hold the frame before its cursor, so that costs the window one slot: on a block ring one for
 //! all, since what a faster group holds lies within the window of the slowest.
 //!
+//! On a drop-oldest ring the fastest reader sets the pace, whether it is an ordered group or a chain
+//! of workers further down: a slow one loses frames, and holds up nobody.
+//!
 //! An ordered group that joins late makes the limit fall: it may wait for a frame that is far
 //! behind those that others have got long ago. Frames beyond the limit may be on their way then,
 //! and must not stand in the way of that one. So a frame is not published to an ordered group that
@@ -25,7 +28,7 @@ impl Ring {
     pub(crate) fn limit(&self) -> u64 {
         let (mut slowest, mut fastest, mut ordered) = (NO_LIMIT, 0, 0);
         // Further down the chain others may be the ones who set the pace.
-        let mut downstream = NO_LIMIT;
+        let mut downstream = None;
         let mut is_read = false;
         for group in (0..GROUPS).filter(|&group| self.is_group_used(group)) {
             is_read = true;
@@ -34,7 +37,8 @@ impl Ring {
                 (slowest, fastest) = (cursor.min(slowest), cursor.max(fastest));
                 ordered += 1;
             } else {
-                downstream = self.group(group).limit.load(Ordering::Acquire).min(downstream);
+                let limit = self.group(group).limit.load(Ordering::Acquire);
+                downstream = self.pace(downstream, Some(limit).filter(|&limit| limit != NO_LIMIT));
             }
         }
         let (cursor, held) = match self.policy() {
@@ -42,10 +46,18 @@ impl Ring {
             Policy::Block => (slowest, 1),
             Policy::DropOldest => (fastest, ordered),
         };
-        if ordered == 0 {
-            return downstream;
-        }
-        cursor.saturating_add(self.room_beside(held)).min(downstream)
+        let room = (ordered > 0).then(|| cursor.saturating_add(self.room_beside(held)));
+        self.pace(downstream, room).unwrap_or(NO_LIMIT)
+    }
+
+    /// The limit of two that counts: that of the slowest reader where nothing may be lost, that of
+    /// the fastest where a slow one must not hold up the others.
+    fn pace(&self, one: Option<u64>, other: Option<u64>) -> Option<u64> {
+        let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
+        Some(match self.policy() {
+            Policy::Block => one.min(other),
+            Policy::DropOldest => one.max(other),
+        })
     }
 
     /// How many frames from its cursor on an ordered group has room for, when `held` slots are held

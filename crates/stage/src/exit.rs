@@ -151,7 +151,10 @@ impl From<RingError> for Failure {
             RingError::Shm(ShmError::BadName { .. })
             | RingError::BadConfig(_)
             | RingError::BadGroupName(_) => ExitStatus::Usage,
-            RingError::SourceTaken(_) | RingError::GroupTaken { .. } => ExitStatus::Taken,
+            RingError::SourceTaken(_)
+            | RingError::GroupTaken { .. }
+            | RingError::OtherOutput { .. }
+            | RingError::HasFeed { .. } => ExitStatus::Taken,
             _ => ExitStatus::Ring,
         };
         Self::new(status, error)

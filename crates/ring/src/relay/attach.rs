@@ -1,15 +1,16 @@
 //! How a process becomes a worker: its place in the input ring first, then its output ring, which it
 //! makes, joins, or finds to be wanted no more.
 
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use framelane_shm::{SegmentName, ShmError};
 
 use super::Relay;
 use crate::consumer::Consumer;
+use crate::entry::Membership;
 use crate::feed::Feed;
 use crate::group_name::GroupName;
-use crate::groups::Membership;
 use crate::life::Taker;
 use crate::producer::Producer;
 use crate::ring::Ring;
@@ -47,7 +48,10 @@ impl Relay {
     /// # Errors
     /// [`RingError::Ended`] when the output ring of an earlier stream still has users,
     /// [`RingError::Draining`] when those of either ring are asked to stop,
-    /// [`RingError::PayloadTooLarge`] when its slots are too small; otherwise what joining meets.
+    /// [`RingError::PayloadTooLarge`] when its slots are too small, [`RingError::OtherOutput`] when
+    /// the group's other workers publish elsewhere, [`RingError::HasFeed`] and
+    /// [`RingError::SourceTaken`] when the output ring has others who publish to it; otherwise what
+    /// joining meets.
     pub fn attach(
         from: Ring,
         to: &SegmentName,
@@ -58,9 +62,10 @@ impl Relay {
         // What the others have handed the end on to is wanted, as long as it is theirs, and nothing
         // else any more.
         let wanted = |from: &Ring, to: Option<&Ring>| {
-            let ours = |to: &Ring| to.feed().is_none_or(|old| old.is_same(&feed));
+            let may_be_ours = |to: &Ring| to.feed().is_none_or(|old| old.is_same(&feed));
             let went_to = from.end_went_to(&group);
-            went_to.is_none_or(|ring| to.is_some_and(|to| to.instance()[0] == ring && ours(to)))
+            went_to
+                .is_none_or(|ring| to.is_some_and(|to| to.instance()[0] == ring && may_be_ours(to)))
         };
         let there = match Ring::open(to) {
             Err(RingError::Shm(ShmError::NotFound(_))) => None,
@@ -87,11 +92,17 @@ impl Relay {
             policy: from.policy(),
         };
         // An output ring that has the end already may still wait for frames that are in the input.
-        let ours = |to: &Ring| to.feed().is_some_and(|old| old.is_same(&feed));
+        let is_ours = |to: &Ring| to.feed().is_some_and(|old| old.is_same(&feed));
         // The last of the others may have taken it away since. A new one would stay for ever.
         let wanted = |to: Option<&Ring>| wanted(from, to);
-        let to = Ring::create_or_open(to, &config, |header| feed.write(header), ours, wanted)?;
+        let to = Ring::create_or_open(to, &config, |header| feed.write(header), is_ours, wanted)?;
         let output = Producer::join(to)?;
+        if let Err(error) = share_output(&input, &options.group, output.ring()) {
+            let made_in_vain = output.ring().reopen()?;
+            drop(output);
+            made_in_vain.reap_and_take_name(Taker::Maker)?;
+            return Err(error);
+        }
         let lineage = output.ring().adopt_feed(feed.clone())?;
         let mut relay = Self { input, output, feed: Feed { lineage, ..feed }, described: 0 };
         // What has to wait here is copied before the first frame is handed out.
@@ -132,4 +143,26 @@ impl Relay {
             }
         }
     }
+}
+
+/// Makes `output` the ring that all members of the group publish to: each frame goes through one of
+/// them, so with two rings both would lack frames.
+fn share_output(input: &Consumer, group: &GroupName, output: &Ring) -> Result<(), RingError> {
+    let (from, bit, [instance, _]) = (input.ring(), input.group(), output.instance());
+    let shared = &from.group(bit).output;
+    from.with_tool(|tool| {
+        from.with_tables(tool, || {
+            let theirs = shared.load(Ordering::Acquire);
+            let differs = theirs != 0 && theirs != instance;
+            if differs && from.living_member(tool, bit, input.seat().id())?.is_some() {
+                return Err(RingError::OtherOutput {
+                    ring: from.name().to_owned(),
+                    group: group.to_string(),
+                    output: output.name().to_owned(),
+                });
+            }
+            shared.store(instance, Ordering::Release);
+            Ok(())
+        })
+    })
 }

@@ -9,3 +9,4 @@ mod lossless;
 mod reference;
 mod relay;
 mod stages;
+mod who_feeds;

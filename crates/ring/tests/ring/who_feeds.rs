@@ -1,0 +1,79 @@
+//! Who may publish to a ring: the workers of one group of one other ring, or one source. And how far
+//! the readers of several branches hold up those who feed them.
+
+use framelane_ring::{
+    Consumer, Policy, Relay, RelayOptions, Ring, RingError, SegmentName, Source, Turn, Work,
+};
+
+use crate::fresh::{LONG, Namespace, config, publish};
+use crate::stages::{forward, lossless_source, next, reader, take, worker};
+
+/// A worker of another group than the usual one.
+fn attach(from: &SegmentName, to: &SegmentName, group: &str) -> Result<Relay, RingError> {
+    let options = RelayOptions {
+        group: group.parse().expect("a good name"),
+        slots: None,
+        payload_capacity: None,
+    };
+    let from = Ring::open(from).expect("there");
+    Relay::attach(from, to, &options).map(|relay| relay.expect("in time"))
+}
+
+#[test]
+fn workers_of_one_group_publish_to_one_ring() {
+    let namespace = Namespace::new();
+    let [from, to, other] = ["cam.in", "a", "b"].map(|name| namespace.name(name));
+    let _source = lossless_source(&from, 4);
+    let first = worker(&from, &to, 4);
+    let refused = attach(&from, &other, "worker").expect_err("half of the frames would go there");
+    assert!(matches!(refused, RingError::OtherOutput { .. }), "{refused}");
+    assert!(matches!(Ring::open(&other), Err(RingError::Shm(_))), "made in vain, and gone");
+    let refused =
+        Consumer::join(Ring::open(&from).expect("there"), &"worker".parse().expect("good"));
+    assert!(matches!(refused, Err(RingError::GroupKind { .. })), "its frames would be missing");
+    drop(attach(&from, &to, "worker").expect("the same ring"));
+    drop(attach(&from, &other, "other").expect("a group of its own"));
+    drop(first);
+    attach(&from, &other, "worker").expect("nobody is left to share the frames with");
+}
+
+#[test]
+fn a_ring_has_one_feed_as_long_as_that_lives() {
+    let namespace = Namespace::new();
+    let [one, two, to] = ["cam1.in", "cam2.in", "out"].map(|name| namespace.name(name));
+    let _sources = [lossless_source(&one, 4), lossless_source(&two, 4)];
+    let first = worker(&one, &to, 4);
+    for (from, group) in [(&two, "worker"), (&one, "other")] {
+        let refused = attach(from, &to, group).expect_err("its frames would be taken for old ones");
+        assert!(matches!(refused, RingError::HasFeed { .. }), "{refused}");
+    }
+    let refused = Source::attach(&to, &config(Policy::Block, 4)).expect_err("numbered already");
+    assert!(matches!(refused, RingError::HasFeed { .. }), "{refused}");
+    let refused = attach(&one, &two, "third").expect_err("it has a source");
+    assert!(matches!(refused, RingError::SourceTaken(_)), "{refused}");
+    drop(first);
+    attach(&two, &to, "worker").expect("nobody is left of the old feed");
+}
+
+/// Two branches of a live stream: a reader behind one, and a second stage whose own reader stands
+/// still behind the other.
+#[test]
+fn a_branch_that_stands_still_does_not_hold_up_another() {
+    let namespace = Namespace::new();
+    let [from, between, to] = ["cam.in", "cam.mid", "cam.out"].map(|name| namespace.name(name));
+    let mut source = Source::attach(&from, &config(Policy::DropOldest, 4)).expect("made");
+    let (mut first, mut second) = (worker(&from, &between, 4), worker(&between, &to, 4));
+    let (mut reads, _stands_still) = (reader(&between), reader(&to));
+    for _ in 0..20 {
+        assert!(publish(&mut source, LONG));
+        let job = take(&mut first);
+        forward(&mut first, job);
+        if let Work::Frame(job) = second.claim(std::time::Duration::ZERO).expect("healthy") {
+            forward(&mut second, job);
+        }
+        next(&mut reads).done().expect("done");
+    }
+    source.end();
+    assert!(matches!(first.claim(LONG).expect("healthy"), Work::Ended));
+    assert!(matches!(reads.next(LONG).expect("healthy"), Turn::Ended));
+}
