@@ -10,6 +10,7 @@ import pytest
 from conftest import drain, feed, picture
 
 import framelane as fl
+from framelane._hand import Hand
 
 SHAPE = (48, 64, 3)
 
@@ -150,3 +151,43 @@ def test_what_leaves_the_block_in_the_middle_of_a_batch_loses_nothing(background
         assert worker.run(lambda frame: frame) == fl.Tally(processed=10)
     feeder.join()
     assert sorted(seq for seq, _, _ in end.join()) == list(range(10))
+
+
+def test_a_batch_is_as_large_as_the_rings_have_places(background):
+    def feed_many():
+        with fl.Sink("cam.in", like=SHAPE, slots=64) as sink:
+            for seq in range(60):
+                sink.write(picture(seq))
+
+    feeder, end = background(feed_many), background(lambda: drain("cam.out"))
+    with fl.Worker("cam.in", "cam.out", slots=64, timeout=30) as worker:
+        largest = 0
+        for frames, outs in worker.batches(60):
+            largest = max(largest, len(frames))
+            for frame, out in zip(frames, outs):
+                assert not frame.redelivered
+                out[:] = frame
+    feeder.join()
+    assert largest <= 54
+    assert [seq for seq, _, _ in end.join()] == list(range(60))
+
+
+def test_what_a_model_was_never_given_is_not_published(background, monkeypatch):
+    feeder, end = background(lambda: feed("cam.in", 6)), background(lambda: drain("cam.out"))
+
+    def interrupted(hand):
+        monkeypatch.undo()
+        raise InterruptedError
+
+    with fl.Worker("cam.in", "cam.out", slots=6, timeout=30) as worker:
+        batches = worker.batches(3)
+        monkeypatch.setattr(Hand, "take_ready", interrupted)
+        with pytest.raises(InterruptedError):
+            next(batches)
+        for frames, outs in worker.batches(3):
+            for frame, out in zip(frames, outs):
+                out[:] = 255 - frame
+    feeder.join()
+    made = end.join()
+    assert [seq for seq, _, _ in made] == list(range(6))
+    assert all(np.array_equal(array, 255 - picture(seq)) for seq, _, array in made)

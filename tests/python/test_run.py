@@ -83,6 +83,7 @@ def test_a_stage_that_gives_up_says_why(tmp_path, capfd):
     with pytest.raises(fl.StageFailed, match="no-such-file") as failure:
         fl.run(invert, str(tmp_path / "no-such-file.mp4"), str(tmp_path / "out.flv"))
     assert failure.value.stage == "puller" and failure.value.status == 3
+    assert str(pickle.loads(pickle.dumps(failure.value))) == str(failure.value)
     assert not stages()
 
 
@@ -91,6 +92,8 @@ def test_bad_arguments_are_refused_before_anything_starts():
         fl.run(invert, "in", "out", workers=0)
     with pytest.raises(ValueError, match="on_error"):
         fl.run(invert, "in", "out", on_error="ignore")
+    with pytest.raises(ValueError, match="hold 64 frames at once"):
+        fl.run(invert, "in", "out", workers=8, batch=8)
     with pytest.raises(ValueError, match="not fork or spawn"):
         fl.run(invert, "in", "out", start_method="forkserver")
 

@@ -356,6 +356,30 @@ def test_waiting_for_a_ring_that_nobody_makes_is_said(background, caplog):
     assert waiting.join() is None
 
 
+def test_waiting_for_room_is_said(no_room, background, caplog):
+    with fl.Worker("cam.in", "cam.out") as worker:
+        waiting = background(lambda: [out.fill(0) for _, out in worker])
+        wait_until(lambda: "no room on ring 'cam.out' for 3 s" in caplog.text)
+        worker.stop()
+        waiting.join()
+    end = background(no_room)
+    with fl.Worker("cam.in", "cam.out", timeout=30) as worker:
+        worker.run(lambda frame: frame, on_error="raise")
+    assert end.join() == list(range(8))
+
+
+def test_metadata_goes_on_through_framelanes_own_worker(background):
+    def feed_with_boxes():
+        with fl.Sink("cam.in", like=(48, 64, 3)) as sink:
+            sink.write(picture(0), meta=b"boxes")
+
+    feeder = background(feed_with_boxes)
+    metas = background(lambda: [frame.meta for frame in fl.Source("cam.out", timeout=30)])
+    run_together([[find_program("worker"), "--from", "cam.in", "--to", "cam.out"]])
+    feeder.join()
+    assert metas.join() == [b"boxes"]
+
+
 def test_bad_names_are_refused(monkeypatch):
     for arguments in [("a/b", "c"), ("a", "a"), ("x" * 300, "c")]:
         with pytest.raises(ValueError):

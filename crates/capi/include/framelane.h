@@ -67,8 +67,8 @@ typedef enum fl_pixel_format {
   FL_NV12 = 5,
 } fl_pixel_format;
 
-// A frame in the hands of a worker. It ends by fl_job_publish, fl_job_forward, fl_job_skip or
-// fl_job_give_back; from then on every call with it is FL_OUT_OF_TURN, until the next claim.
+// A frame in the hands of a worker. It ends by fl_job_publish, fl_job_forward, fl_job_skip,
+// fl_job_give_back or fl_job_fail; from then on every call with it is FL_OUT_OF_TURN, until the next claim.
 typedef struct fl_job fl_job;
 
 // A reader: a place in a ring, and the one frame that it may hold.
@@ -227,7 +227,8 @@ void fl_worker_close(struct fl_worker *worker);
 // `job` is NULL or a job of an open worker; `output` is NULL or leads to room for it.
 enum fl_status fl_job_acquire(struct fl_job *job, uint32_t timeout_ms, struct fl_output *output);
 
-// Publishes the slot that was acquired, with this much metadata, and then releases the input. The
+// Publishes the slot that was acquired, with this much metadata, and then releases the input, whose
+// own metadata goes no further unless it was copied. The
 // job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY or FL_TOO_LARGE; after any other failure its
 // frame has gone back for another worker.
 //
@@ -252,11 +253,19 @@ enum fl_status fl_job_forward(struct fl_job *job,
 // `job` is NULL or a job of an open worker.
 enum fl_status fl_job_skip(struct fl_job *job);
 
-// Puts the frame back for another worker, or for this one's next claim.
+// Puts the frame back for another worker, or for this one's next claim. That is no failure: it may
+// come again without end.
 //
 // Safety:
 // `job` is NULL or a job of an open worker.
 enum fl_status fl_job_give_back(struct fl_job *job);
+
+// Puts the frame back because it can't be processed here. One that has failed three times is passed
+// on as it is, or dropped where frames may be lost.
+//
+// Safety:
+// `job` is NULL or a job of an open worker.
+enum fl_status fl_job_fail(struct fl_job *job);
 
 // Takes a place as a reader, as soon as there is a ring. FL_TIMED_OUT: not yet, call again.
 // `*reader` is NULL unless it is FL_OK.
@@ -288,6 +297,13 @@ enum fl_status fl_reader_release(struct fl_reader *reader);
 // Safety:
 // `reader` is NULL or an open reader.
 enum fl_status fl_reader_give_back(struct fl_reader *reader);
+
+// Puts the frame in hand back because it can't be processed here. One that has failed three times
+// is dropped.
+//
+// Safety:
+// `reader` is NULL or an open reader.
+enum fl_status fl_reader_fail(struct fl_reader *reader);
 
 // Gives back the frame in hand, if there is one, leaves the ring, and frees the reader. NULL is
 // allowed.

@@ -8,8 +8,9 @@
 //     job->publish();
 //   }
 //
-// Owners are move-only. A Job that is destroyed unfinished, by an exception for instance, gives its
-// frame back to the other workers; a Worker that is destroyed leaves both rings. A Job must not
+// Owners are move-only. A Job that is destroyed unfinished gives its frame back to the other workers;
+// by an exception, that counts as a failure of the frame, so that a bad one does not go round for
+// ever. A Worker that is destroyed leaves both rings. A Job must not
 // outlive its Worker, nor be used by two threads at once.
 
 #ifndef FRAMELANE_HPP
@@ -18,6 +19,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -72,17 +74,21 @@ bool wait(const Stop &stop, Wait step) {
 
 }  // namespace detail
 
-// A frame in the hands of a worker. Finish it by publish, forward, skip or give_back.
+// A frame in the hands of a worker. Finish it by publish, forward, skip, give_back or fail.
 class Job {
  public:
   Job(Job &&other) noexcept
-      : job_(std::exchange(other.job_, nullptr)), frame_(other.frame_), stop_(other.stop_) {}
+      : job_(std::exchange(other.job_, nullptr)),
+        frame_(other.frame_),
+        stop_(other.stop_),
+        exceptions_(other.exceptions_) {}
   Job &operator=(Job &&other) noexcept {
     if (this != &other) {
       drop();
       job_ = std::exchange(other.job_, nullptr);
       frame_ = other.frame_;
       stop_ = other.stop_;
+      exceptions_ = other.exceptions_;
     }
     return *this;
   }
@@ -125,6 +131,9 @@ class Job {
   // Puts the frame back for another worker.
   void give_back() { finish(fl_job_give_back(job_)); }
 
+  // The same, because it can't be processed here: after three failures it is passed on as it is.
+  void fail() { finish(fl_job_fail(job_)); }
+
  private:
   friend class Worker;
   Job(fl_job *job, const Frame &frame, std::shared_ptr<const Stop> stop)
@@ -135,12 +144,16 @@ class Job {
     detail::check(status);
   }
   void drop() noexcept {
-    if (job_ != nullptr) fl_job_give_back(std::exchange(job_, nullptr));
+    if (job_ == nullptr) return;
+    fl_job *job = std::exchange(job_, nullptr);
+    std::uncaught_exceptions() > exceptions_ ? fl_job_fail(job) : fl_job_give_back(job);
   }
 
   fl_job *job_;
   Frame frame_;
   std::shared_ptr<const Stop> stop_;
+  // How many exceptions were on their way when the frame was claimed.
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 // How a worker takes part; see fl_worker_options.
@@ -212,7 +225,7 @@ class Reader {
     reader_.reset(reader);
   }
 
-  // Calls `look` with the next frame, and releases it; gives it back when `look` throws. False when
+  // Calls `look` with the next frame, and releases it; it counts as failed when `look` throws. False when
   // the stream has ended, or when asked to stop.
   template <typename Look>
   bool next(Look look) {
@@ -222,7 +235,7 @@ class Reader {
     try {
       look(static_cast<const Frame &>(frame));
     } catch (...) {
-      fl_reader_give_back(reader_.get());
+      fl_reader_fail(reader_.get());
       throw;
     }
     detail::check(fl_reader_release(reader_.get()));

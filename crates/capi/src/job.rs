@@ -7,14 +7,16 @@
 
 use std::sync::MutexGuard;
 
+use framelane_ring::{Job, Relay, RingError};
+
 use crate::argument::{self, in_steps};
 use crate::desk::Desk;
 use crate::frame::fl_output;
 use crate::handle::Handle;
 use crate::status::{Failure, fl_status, guard};
 
-/// A frame in the hands of a worker. It ends by fl_job_publish, fl_job_forward, fl_job_skip or
-/// fl_job_give_back; from then on every call with it is FL_OUT_OF_TURN, until the next claim.
+/// A frame in the hands of a worker. It ends by fl_job_publish, fl_job_forward, fl_job_skip,
+/// fl_job_give_back or fl_job_fail; from then on every call with it is FL_OUT_OF_TURN, until the next claim.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "these are the names that C sees")]
 pub struct fl_job {
@@ -83,7 +85,8 @@ pub unsafe extern "C" fn fl_job_acquire(
     })
 }
 
-/// Publishes the slot that was acquired, with this much metadata, and then releases the input. The
+/// Publishes the slot that was acquired, with this much metadata, and then releases the input, whose
+/// own metadata goes no further unless it was copied. The
 /// job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY or FL_TOO_LARGE; after any other failure its
 /// frame has gone back for another worker.
 ///
@@ -147,18 +150,42 @@ pub unsafe extern "C" fn fl_job_skip(job: *mut fl_job) -> fl_status {
     })
 }
 
-/// Puts the frame back for another worker, or for this one's next claim.
+/// Puts the frame back for another worker, or for this one's next claim. That is no failure: it may
+/// come again without end.
 ///
 /// # Safety
 /// `job` is NULL or a job of an open worker.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fl_job_give_back(job: *mut fl_job) -> fl_status {
+    // SAFETY: the caller's promise.
+    unsafe { put_back(job, Relay::give_back) }
+}
+
+/// Puts the frame back because it can't be processed here. One that has failed three times is passed
+/// on as it is, or dropped where frames may be lost.
+///
+/// # Safety
+/// `job` is NULL or a job of an open worker.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fl_job_fail(job: *mut fl_job) -> fl_status {
+    // SAFETY: the caller's promise.
+    unsafe { put_back(job, Relay::fail) }
+}
+
+/// Ends a call that puts the frame back.
+///
+/// # Safety
+/// As [`desk`].
+unsafe fn put_back(
+    job: *mut fl_job,
+    how: impl FnOnce(&mut Relay, Job) -> Result<(), RingError>,
+) -> fl_status {
     guard(|| {
         // SAFETY: the caller's promise.
         let mut desk = unsafe { desk(job) }?;
         desk.output = None;
         let job = desk.job.take().ok_or_else(finished)?;
-        desk.relay.give_back(job)?;
+        how(&mut desk.relay, job)?;
         Ok(fl_status::FL_OK)
     })
 }

@@ -20,11 +20,12 @@ mod worker;
 
 pub use frame::{FL_AGE_UNKNOWN, FL_MAX_PLANES, fl_frame, fl_output, fl_pixel_format, fl_plane};
 pub use job::{
-    fl_job, fl_job_acquire, fl_job_forward, fl_job_give_back, fl_job_publish, fl_job_skip,
+    fl_job, fl_job_acquire, fl_job_fail, fl_job_forward, fl_job_give_back, fl_job_publish,
+    fl_job_skip,
 };
 pub use reader::{
-    fl_reader, fl_reader_claim, fl_reader_close, fl_reader_give_back, fl_reader_open,
-    fl_reader_options, fl_reader_release,
+    fl_reader, fl_reader_claim, fl_reader_close, fl_reader_fail, fl_reader_give_back,
+    fl_reader_open, fl_reader_options, fl_reader_release,
 };
 pub use status::{fl_last_error, fl_status, fl_status_text, fl_version};
 pub use worker::{fl_worker, fl_worker_claim, fl_worker_close, fl_worker_open, fl_worker_options};

@@ -161,6 +161,17 @@ pub unsafe extern "C" fn fl_reader_give_back(reader: *mut fl_reader) -> fl_statu
     unsafe { finish(reader, ReadGrant::give_back) }
 }
 
+/// Puts the frame in hand back because it can't be processed here. One that has failed three times
+/// is dropped.
+///
+/// # Safety
+/// `reader` is NULL or an open reader.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fl_reader_fail(reader: *mut fl_reader) -> fl_status {
+    // SAFETY: the caller's promise.
+    unsafe { finish(reader, ReadGrant::fail) }
+}
+
 /// Gives back the frame in hand, if there is one, leaves the ring, and frees the reader. NULL is
 /// allowed.
 ///

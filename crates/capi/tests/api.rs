@@ -163,6 +163,11 @@ fn give_back(job: *mut fl_job) -> fl_status {
     unsafe { fl_job_give_back(job) }
 }
 
+fn fail(job: *mut fl_job) -> fl_status {
+    // SAFETY: the worker is open.
+    unsafe { fl_job_fail(job) }
+}
+
 fn bytes(frame: &fl_frame) -> (&[u8], &[u8]) {
     // SAFETY: the frame is held by the caller.
     unsafe {
@@ -244,6 +249,21 @@ fn a_job_can_be_forwarded_skipped_and_given_back() {
 }
 
 #[test]
+fn a_frame_that_fails_three_times_does_not_come_again() {
+    let mut rings = Rings::new("fails");
+    let worker = Worker::of(&rings);
+    (1..=2).for_each(|fill| rings.publish(fill));
+    for _ in 0..3 {
+        let (_, job, frame) = worker.claim(LONG_MS);
+        assert_eq!((frame.seq, give_back(job)), (0, FL_OK), "which is no failure");
+        let (_, job, frame) = worker.claim(LONG_MS);
+        assert_eq!((frame.seq, fail(job)), (0, FL_OK));
+    }
+    let (_, job, frame) = worker.claim(LONG_MS);
+    assert_eq!((frame.seq, skip(job)), (1, FL_OK));
+}
+
+#[test]
 fn who_waits_for_room_in_rings_that_are_drained_is_told() {
     let mut rings = Rings::new("drained");
     let worker = Worker::of(&rings);
@@ -277,7 +297,7 @@ fn what_is_out_of_turn_is_refused() {
     assert!(error().contains("acquire one before"), "{}", error());
     assert_eq!(worker.claim(0).0, FL_OUT_OF_TURN);
     assert_eq!(skip(job), FL_OK);
-    for finished in [skip, forward, give_back] {
+    for finished in [skip, forward, give_back, fail] {
         assert_eq!(finished(job), FL_OUT_OF_TURN);
     }
     assert_eq!((publish(job, 0), acquire(job).0), (FL_OUT_OF_TURN, FL_OUT_OF_TURN));
@@ -347,9 +367,11 @@ fn bad_arguments_are_told_and_never_crash() {
             fl_job_forward(none, 0),
             fl_job_skip(none),
             fl_job_give_back(none),
+            fl_job_fail(none),
+            fl_reader_fail(null_mut()),
         ]
     };
-    assert_eq!(statuses, [FL_BAD_ARGUMENT; 11]);
+    assert_eq!(statuses, [FL_BAD_ARGUMENT; 13]);
 }
 
 #[test]

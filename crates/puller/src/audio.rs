@@ -15,7 +15,7 @@ use framelane_media::PatientPipe;
 use framelane_media::ffmpeg::source_time_ns;
 use framelane_media::nut::{Class, Limits, ReadError, Reader};
 use framelane_ring::{
-    AudioTrack, Descriptor, Policy, Record, RingConfig, RingError, SegmentName, Source,
+    AudioTrack, Descriptor, Policy, Record, Ring, RingConfig, RingError, SegmentName, Source,
 };
 use framelane_stage::Shutdown;
 
@@ -47,7 +47,8 @@ pub(crate) struct Audio {
 
 impl Audio {
     pub(crate) fn new(ring: SegmentName, policy: Policy, shutdown: Shutdown) -> Self {
-        Self { ring, policy, shutdown, queue: Arc::default(), publisher: None }
+        let queue = Arc::new(Queue::after(track_of_readers(&ring)));
+        Self { ring, policy, shutdown, queue, publisher: None }
     }
 
     /// Where a session's audio goes.
@@ -172,7 +173,9 @@ fn is_end(error: &ReadError) -> bool {
 
 /// Moves packets from the queue into the ring, until the end.
 fn publish(queue: &Queue, mut source: Source) -> Result<(), RingError> {
-    let mut last_ns = i64::MIN;
+    // Readers that an earlier puller left have got so far.
+    let earlier = if has_readers(source.ring())? { source.last_frame() } else { None };
+    let mut last_ns = earlier.map_or(i64::MIN, |(pts_ns, _)| pts_ns);
     while let Some((packet, offset_ns)) = queue.take() {
         // Rings need rising times, and so do muxers; a packet that steps back belongs to what a
         // reconnect has repeated.
@@ -208,12 +211,20 @@ fn publish_packet(
             return Ok(true);
         }
         let late = queue.has_ended() && start.elapsed() > READERLESS;
-        if queue.is_abandoned() || (late && !has_readers(source)?) {
+        if queue.is_abandoned() || (late && !has_readers(source.ring())?) {
             return Ok(false);
         }
     }
 }
 
-fn has_readers(source: &Source) -> Result<bool, RingError> {
-    Ok(source.ring().snapshot()?.groups.iter().any(|group| group.members > 0))
+fn has_readers(ring: &Ring) -> Result<bool, RingError> {
+    Ok(ring.snapshot()?.groups.iter().any(|group| group.members > 0))
+}
+
+/// What those who read the ring of an earlier puller were told that the packets are, if there are
+/// any.
+fn track_of_readers(ring: &SegmentName) -> Option<AudioTrack> {
+    let ring = Ring::open(ring).ok().filter(|ring| ring.end().is_none())?;
+    let is_read = has_readers(&ring).unwrap_or(false);
+    ring.descriptor().ok().flatten().filter(|_| is_read)?.audio
 }

@@ -46,6 +46,8 @@ struct State {
     bytes: usize,
     dropped: u64,
     track: Option<AudioTrack>,
+    /// What an earlier puller's packets were, while somebody reads them.
+    earlier: Option<AudioTrack>,
     /// Where the video of each session is, or was at last.
     places: BTreeMap<u64, Place>,
     /// Whether a packet waits for the video to come as far.
@@ -64,6 +66,13 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    /// A queue whose packets go to those who have been told that they are `earlier`.
+    pub(crate) fn after(earlier: Option<AudioTrack>) -> Self {
+        let queue = Self::default();
+        queue.lock().earlier = earlier;
+        queue
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,7 +213,13 @@ impl Inlet {
             channels: audio.channels,
             time_base,
         };
-        self.fits = is_same(self.queue.lock().track.get_or_insert_with(|| track.clone()), &track);
+        let mut state = self.queue.lock();
+        let told = state.track.as_ref().or(state.earlier.as_ref());
+        self.fits = told.is_none_or(|told| is_same(told, &track));
+        if self.fits {
+            state.track.get_or_insert(track);
+        }
+        drop(state);
         self.queue.changed.notify_all();
         if !self.fits {
             tracing::warn!("the source's audio has changed its format: going on without it");

@@ -26,7 +26,7 @@ impl Known {
     /// Takes in what is known before the first frame.
     pub(crate) fn learn(&mut self, info: &MediaInfo) -> Result<(), Trouble> {
         let Some(video) = &info.video else {
-            return Err(Trouble::Unusable("it has no video stream".into()));
+            return Err(Trouble::NotVideo("it has no video stream".into()));
         };
         if !video.is_rgb() {
             self.colour = Some(self.complete(video.colour, video.height));
@@ -59,11 +59,16 @@ impl Known {
         self.interlaced |= video.interlaced;
         let reduced = decoder.is_converted() && !video.is_subsampled();
         self.subsampled &= !reduced;
-        if self.colour.is_some() || video.is_rgb() {
+        if video.is_rgb() {
             return combed || reduced;
         }
         let complete = self.complete(video.colour, video.height);
-        self.colour = Some(complete);
+        if let Some(told) = self.colour.replace(complete) {
+            // Another source is at that address by now.
+            let misled = told.range != complete.range
+                || (told.matrix != complete.matrix && !decoder.is_converted());
+            return combed || reduced || misled;
+        }
         let untagged = video.colour.matrix == Matrix::Unknown && complete.matrix == Matrix::Bt709;
         let by_ffmpeg = !decoder.is_converted() && !format.is_yuv();
         combed || reduced || (untagged && by_ffmpeg)

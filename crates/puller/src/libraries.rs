@@ -171,7 +171,7 @@ impl From<LibavError> for Trouble {
     fn from(error: LibavError) -> Self {
         match error {
             LibavError::Failed(failure) => Self::Decoder(failure),
-            LibavError::NoVideo => Self::Unusable(error.to_string()),
+            LibavError::NoVideo => Self::NotVideo(error.to_string()),
             LibavError::Stalled(patience) => Self::Stalled(patience),
             LibavError::Stopped => Self::Stopped,
             LibavError::System(source) => Self::System { action: "preparing to read", source },

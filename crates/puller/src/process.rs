@@ -2,7 +2,8 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use framelane_conversion::Conversion;
 use framelane_frame::{Colour, FrameRate, Geometry};
@@ -23,6 +24,11 @@ const LARGEST_PAYLOAD: usize = 1 << 30;
 
 /// How long ffmpeg may take to end once its pipe has ended, or once it was asked to stop.
 const ENDING_TAKES: Duration = Duration::from_millis(800);
+
+/// How long what ffmpeg says of its input may come after the first frame.
+const SAYING_TAKES: Duration = Duration::from_millis(500);
+/// How often that is looked for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// How long a file may take to tell what is in it.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -45,12 +51,20 @@ impl ProcessInput {
         if options.live {
             return Ok(Self { ffmpeg, context, info: None });
         }
-        let (input, args) = (&options.input, &options.input_args);
-        match probe(&ffmpeg.ffprobe(), input, args, &context.secrets, PROBE_TIMEOUT) {
+        let ask = |args: &[String]| {
+            probe(&ffmpeg.ffprobe(), &options.input, args, &context.secrets, PROBE_TIMEOUT)
+        };
+        let args = options.input_args.as_slice();
+        // Some options are ffmpeg's own, such as -ss and -stream_loop: ffprobe refuses them.
+        let asked = ask(args).or_else(|error| match error {
+            ProbeError::Failed(_) if !args.is_empty() => ask(&[]).map_err(|_| error),
+            error => Err(error),
+        });
+        match asked {
             Ok(info) => Ok(Self { ffmpeg, context, info: Some(info) }),
             Err(ProbeError::Failed(failure)) => Err(Trouble::Decoder(failure)),
             Err(ProbeError::Start(error)) => Err(Trouble::Start(error)),
-            Err(error) => Err(Trouble::Unusable(error.to_string())),
+            Err(error) => Err(Trouble::NotVideo(error.to_string())),
         }
     }
 }
@@ -150,6 +164,13 @@ impl ProcessDecoder {
     }
 }
 
+impl ProcessDecoder {
+    /// Whether ffmpeg has said what is in the input.
+    fn has_said_all(&self) -> bool {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).is_complete()
+    }
+}
+
 impl Decoder for ProcessDecoder {
     fn geometry(&self) -> Geometry {
         self.geometry
@@ -176,6 +197,11 @@ impl Decoder for ProcessDecoder {
     }
 
     fn input_info(&self) -> MediaInfo {
+        let start = Instant::now();
+        // The first frame may have come sooner than the thread that reads what ffmpeg says.
+        while !self.has_said_all() && start.elapsed() < SAYING_TAKES {
+            thread::sleep(LOOK_INTERVAL);
+        }
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).info().clone()
     }
 
@@ -235,7 +261,11 @@ impl Decoder for ProcessDecoder {
     }
 
     fn failure(&mut self) -> Trouble {
-        Trouble::Decoder(Box::new(self.child.failure()))
+        // Its output has ended, so it is about to.
+        match self.child.wait_timeout(ENDING_TAKES) {
+            Ok(Some(status)) if status.success() => Trouble::Ended,
+            _ => Trouble::Decoder(Box::new(self.child.failure())),
+        }
     }
 
     fn stop(&mut self) {

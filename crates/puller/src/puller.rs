@@ -30,9 +30,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// For how long the ring of a stream is there at least.
 const APPEARANCE: Duration = Duration::from_millis(1500);
 
-/// How far a live source's frames may be ahead of what time has passed since the first. To keep a
+/// How far a live source's frames may be ahead of what time has passed since the first: servers start
+/// a player in the past, at a key frame, and some of them far. To keep a
 /// constant rate, ffmpeg fills a jump of the source's clock with frames, as fast as it can.
-const OUTRUN: Duration = Duration::from_secs(10);
+const OUTRUN: Duration = Duration::from_secs(20);
 
 /// How a session ended well.
 enum Ending {
@@ -222,8 +223,12 @@ impl Puller {
 
     fn decode_options(&self) -> DecodeOptions {
         let mut options = DecodeOptions::new(self.input(), self.args.pix_fmt);
-        options.input_args.clone_from(&self.args.input_args);
-        options.realtime = self.args.realtime || self.args.stands_in(self.input());
+        let stands_in = self.args.stands_in(self.input());
+        if !stands_in {
+            // They are about cameras: -rtsp_transport would make a file fail.
+            options.input_args.clone_from(&self.args.input_args);
+        }
+        options.realtime = self.args.realtime || stands_in;
         options.size = self.args.size.or_else(|| self.ring_size());
         self.known[self.index()].tell(&mut options);
         options.colour_mode = self.args.colour;
@@ -273,6 +278,7 @@ impl Puller {
         let same_clock = live && self.attached == Some(self.index());
         match &mut self.source {
             Some(source) => {
+                source.ring().check_payload(geometry.payload_bytes())?;
                 source.start_epoch();
                 self.timeline.reconnect(same_clock);
             }
@@ -298,7 +304,9 @@ impl Puller {
         let geometry = probed
             .and_then(|info| info.video.as_ref())
             .and_then(|video| video.geometry(self.args.pix_fmt))
-            .ok_or_else(|| Trouble::Unusable("not a single frame".into()))?;
+            // Where others follow, what a frame is is theirs to say.
+            .filter(|_| !self.args.is_any_live())
+            .ok_or_else(|| Trouble::NotVideo("it has not a single frame".into()))?;
         if self.source.is_none() {
             let payload_bytes = geometry.payload_bytes();
             self.source = Some(open_source(&self.args, payload_bytes, &self.context.shutdown)?);

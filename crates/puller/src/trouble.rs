@@ -20,11 +20,13 @@ pub(crate) enum Trouble {
     /// ffmpeg writes something that this program can't use.
     #[error("ffmpeg's output can't be used: {0}")]
     Unusable(String),
+    /// There is nothing in the input that could be shown.
+    #[error("{0}")]
+    NotVideo(String),
     /// ffmpeg could not be started.
     #[error(transparent)]
     Start(ChildError),
     /// A live input has ended without an error.
-    #[cfg(feature = "libav")]
     #[error("the connection has ended")]
     Ended,
     /// ffmpeg's libraries can't be told what they should be.
@@ -78,9 +80,11 @@ impl Trouble {
     /// Whether another input may do better.
     pub(crate) fn is_of_the_input(&self) -> bool {
         match self {
-            Self::Decoder(_) | Self::Stalled(_) | Self::Unusable(_) => true,
-            #[cfg(feature = "libav")]
-            Self::Ended => true,
+            Self::Decoder(_)
+            | Self::Stalled(_)
+            | Self::Unusable(_)
+            | Self::NotVideo(_)
+            | Self::Ended => true,
             #[cfg(feature = "libav")]
             Self::Options(_) => false,
             Self::Ring(_) | Self::Start(_) | Self::System { .. } | Self::Stopped => false,
@@ -93,9 +97,7 @@ impl Trouble {
             Self::Decoder(failure) => {
                 matches!(failure.kind(), FailureKind::Unauthorized | FailureKind::Option)
             }
-            Self::Stalled(_) | Self::Unusable(_) => false,
-            #[cfg(feature = "libav")]
-            Self::Ended => false,
+            Self::Stalled(_) | Self::Unusable(_) | Self::NotVideo(_) | Self::Ended => false,
             #[cfg(feature = "libav")]
             Self::Options(_) => true,
             Self::Ring(_) | Self::Start(_) | Self::System { .. } | Self::Stopped => true,

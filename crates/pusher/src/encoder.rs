@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use framelane_conversion::{Conversion, ConversionError};
 use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::ffmpeg::{
-    AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, Ffmpeg, OutputKind,
+    AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, Ffmpeg,
 };
 use framelane_media::nut::{AudioStream, TimeBase, VideoParameters, WriteError, Writer};
 use framelane_media::{PatientPipe, Secrets};
@@ -22,6 +22,8 @@ const USUAL_RATE: u32 = 25;
 /// How long the encoder may take nothing before it counts as hung: longer than it takes to notice
 /// a frozen server by itself.
 const STALL: Duration = Duration::from_secs(8);
+/// The same for a file: disks that sleep and remote ones take their time, and nobody watches.
+const RECORDING_STALL: Duration = Duration::from_secs(60);
 
 /// How long ffmpeg may take to flush and end once its input has ended, when asked to stop. A live
 /// output gets as long as it may be hung, and a file is waited for.
@@ -41,8 +43,8 @@ pub(crate) enum EncoderError {
     #[error(transparent)]
     Ended(Box<ChildFailure>),
     /// ffmpeg takes nothing any more.
-    #[error("the encoder has taken nothing for {STALL:?}")]
-    Stalled,
+    #[error("the encoder has taken nothing for {0:?}")]
+    Stalled(Duration),
     /// The output is the very file that the frames come from.
     #[error("it is the file that is being read: it would be lost; write to another one")]
     IsSource,
@@ -115,8 +117,8 @@ pub(crate) struct Encoder {
     conversion: Option<Conversion>,
     format: StreamFormat,
     audio_time_base: Option<TimeBase>,
-    /// Whether somebody watches what it writes.
-    live: bool,
+    /// How long it may take nothing.
+    patience: Duration,
     /// Whether what it writes is kept.
     keeps: bool,
 }
@@ -142,7 +144,8 @@ impl Encoder {
         let mut child = command.spawn().map_err(EncoderError::Start)?;
         let stdin = child.take_stdin().expect("stdin was asked for");
         let stop = shutdown.clone();
-        let pipe = PatientPipe::new(stdin, STALL, move || stop.requested())
+        let patience = if keeps { RECORDING_STALL } else { STALL };
+        let pipe = PatientPipe::new(stdin, patience, move || stop.requested())
             .map_err(EncoderError::System)?;
         let usual = FrameRate::new(USUAL_RATE, 1).expect("a rate that can be");
         let colour = options.picture_colour();
@@ -171,10 +174,10 @@ impl Encoder {
                 conversion,
                 format,
                 audio_time_base: time_base,
-                live: OutputKind::of(&options.output).is_live(),
+                patience,
                 keeps,
             }),
-            Err(error) => Err(explain(&mut child, error)),
+            Err(error) => Err(explain(&mut child, patience, error)),
         }
     }
 
@@ -198,14 +201,18 @@ impl Encoder {
             Some(conversion) => conversion.read_frame(frame).map_err(EncoderError::Conversion)?,
             None => frame,
         };
-        writer.write_video(pts_ns, piped).map_err(|error| explain(&mut self.child, error))
+        writer
+            .write_video(pts_ns, piped)
+            .map_err(|error| explain(&mut self.child, self.patience, error))
     }
 
     /// Writes an audio packet.
     pub(crate) fn write_audio(&mut self, pts_ns: i64, bytes: &[u8]) -> Result<(), EncoderError> {
         let ticks = self.audio_time_base.and_then(|base| base.from_ns(pts_ns));
         let (Some(writer), Some(ticks)) = (&mut self.writer, ticks) else { return Ok(()) };
-        writer.write_audio(ticks, bytes).map_err(|error| explain(&mut self.child, error))
+        writer
+            .write_audio(ticks, bytes)
+            .map_err(|error| explain(&mut self.child, self.patience, error))
     }
 
     /// Ends the stream, and waits until ffmpeg has written everything: for a file as long as that
@@ -217,7 +224,7 @@ impl Encoder {
         let mut hurried = None;
         let takes = if self.keeps { RECORDING_ENDS } else { ENDING_TAKES };
         while hurried.is_none_or(|since: Instant| since.elapsed() < takes) {
-            if hurried.is_none() && (hurry() || (self.live && start.elapsed() >= STALL)) {
+            if hurried.is_none() && (hurry() || (!self.keeps && start.elapsed() >= STALL)) {
                 hurried = Some(Instant::now());
             }
             match self.child.wait_timeout(LOOK_INTERVAL) {
@@ -246,9 +253,11 @@ impl Encoder {
 }
 
 /// Replaces what the pipe looks like by what ffmpeg says happened.
-fn explain(child: &mut Child, error: WriteError) -> EncoderError {
+fn explain(child: &mut Child, patience: Duration, error: WriteError) -> EncoderError {
     match &error {
-        WriteError::Io(cause) if cause.kind() == io::ErrorKind::TimedOut => EncoderError::Stalled,
+        WriteError::Io(cause) if cause.kind() == io::ErrorKind::TimedOut => {
+            EncoderError::Stalled(patience)
+        }
         WriteError::Io(cause) if cause.kind() == io::ErrorKind::ConnectionAborted => {
             EncoderError::Stopped
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use framelane_media::ffmpeg::{EncodeOptions, FailureKind, Ffmpeg, OutputKind, find_encoder};
 use framelane_media::{Secrets, Timeline};
-use framelane_ring::{OrderedConsumer, OrderedFrame, Policy, Record, RingError, Turn};
+use framelane_ring::{OrderedConsumer, OrderedFrame, Policy, Record, RingError, Seq, Turn};
 use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring, forget_audio};
 
 use crate::args::Arguments;
@@ -35,6 +35,8 @@ struct Pusher {
     sound: Sound,
     stream: Option<Stream>,
     timeline: Timeline,
+    /// The frame that waits for an encoder, and its time.
+    waiting: Option<(Seq, i64)>,
     backoff: Backoff,
     starvation: Starvation,
     /// The usual time from one frame of the last stream to the next.
@@ -82,6 +84,7 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
         sound,
         stream: None,
         timeline: Timeline::new(false),
+        waiting: None,
         backoff: Backoff::default(),
         starvation,
         interval: Duration::ZERO,
@@ -134,19 +137,24 @@ impl Pusher {
         if self.starvation.is_too_late(frame.record()) {
             return Ok(frame.unsent()?);
         }
-        let placed = self.timeline.place(frame.record().pts_ns, frame.record().received_ns);
-        match self.send(frame.record(), frame.bytes(), placed.pts_ns) {
+        // One that is tried again has its place: each further one would be later.
+        let again = self.waiting.take().filter(|(seq, _)| *seq == frame.seq());
+        let pts_ns = again.map_or_else(
+            || self.timeline.place(frame.record().pts_ns, frame.record().received_ns).pts_ns,
+            |(_, pts_ns)| pts_ns,
+        );
+        match self.send(frame.record(), frame.bytes(), pts_ns) {
             Ok(true) => {
                 self.starvation.note_sent(frame.record(), Some(frame.seq()));
                 Ok(frame.done()?)
             }
-            Ok(false) => self.put_off(frame, placed.pts_ns),
+            Ok(false) => self.put_off(frame, pts_ns),
             Err(AudioError::Ring(error)) => Err(error.into()),
             // Asked to stop with a frame that ffmpeg would not take: the next pusher sends it.
             Err(AudioError::Encoder(EncoderError::Stopped)) => Ok(()),
             Err(AudioError::Encoder(error)) => {
                 self.after(error)?;
-                self.put_off(frame, placed.pts_ns)
+                self.put_off(frame, pts_ns)
             }
         }
     }
@@ -159,6 +167,7 @@ impl Pusher {
         let picture = self.starvation.next(self.frames.ring(), self.interval)?;
         let Some(picture) = picture else { return Ok(()) };
         let record = picture.record;
+        self.waiting = None;
         let placed = self.timeline.place(record.pts_ns, record.received_ns);
         match self.send(&record, picture.bytes(), placed.pts_ns) {
             Ok(sent) => {
@@ -276,6 +285,7 @@ impl Pusher {
             frame.unsent()?;
             self.sound.drop_up_to(pts_ns)?;
         } else {
+            self.waiting = Some((frame.seq(), pts_ns));
             drop(frame);
             self.shutdown.sleep(PATIENCE);
         }

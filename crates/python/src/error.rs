@@ -28,6 +28,13 @@ create_exception!(
 
 create_exception!(framelane, TimedOut, PyTimeoutError, "What was waited for did not come in time.");
 
+create_exception!(
+    framelane,
+    NoPlace,
+    FramelaneError,
+    "All of a ring's places are taken: each frame in hand needs one."
+);
+
 /// The exception for an error of a ring.
 pub(crate) fn raise(error: RingError) -> PyErr {
     let mut text = error.to_string();
@@ -38,6 +45,7 @@ pub(crate) fn raise(error: RingError) -> PyErr {
     }
     match error {
         RingError::Shm(ShmError::Forked) => ForkedError::new_err(text),
+        RingError::NoSeat(_) => NoPlace::new_err(text),
         RingError::Shm(ShmError::BadName { .. })
         | RingError::BadConfig(_)
         | RingError::BadGroupName(_) => PyValueError::new_err(text),

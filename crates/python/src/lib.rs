@@ -23,7 +23,7 @@ mod _native {
     #[pymodule_export]
     use super::claim::Claim;
     #[pymodule_export]
-    use super::error::{ClaimEnded, ForkedError, FramelaneError, TimedOut};
+    use super::error::{ClaimEnded, ForkedError, FramelaneError, NoPlace, TimedOut};
     #[pymodule_export]
     use super::reader::Reader;
     #[pymodule_export]

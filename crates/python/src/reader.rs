@@ -60,15 +60,24 @@ impl Reader {
         let py = kind.py();
         let step = wait_for(py, "frame", seconds(timeout)?, |patience| self.step(patience))?;
         let Step::Frame(grant) = step else { return Ok(None) };
-        let mut place = self.place.lock(py)?;
-        let place = place.as_mut().ok_or_else(nothing_in_hand)?;
-        let record = *grant.record();
-        let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
-        let array = place.views.lend(kind, place.consumer.ring(), grant.slot(), &shape, false)?;
-        let redelivered = grant.is_redelivered();
-        let claim = Claim::new(py, grant.seq(), record, redelivered, grant.meta(), 0)?;
-        place.held = Some((grant, claim.clone_ref(py)));
-        Ok(Some((claim, array)))
+        let mut place = self.place.lock(py);
+        // Another thread may have closed this since, or there is no memory for the array: nobody has
+        // seen the frame then.
+        let shown = match place.as_deref_mut() {
+            Ok(Some(place)) => place.show(kind, &grant).map(|shown| (place, shown)),
+            Ok(None) => Err(nothing_in_hand()),
+            Err(error) => Err(error.clone_ref(py)),
+        };
+        match shown {
+            Ok((place, (claim, array))) => {
+                place.held = Some((grant, claim.clone_ref(py)));
+                Ok(Some((claim, array)))
+            }
+            Err(error) => {
+                grant.give_back().map_err(raise)?;
+                Err(error)
+            }
+        }
     }
 
     /// Ends the claim on the frame in hand.
@@ -134,6 +143,22 @@ impl Reader {
         claim.get().end();
         place.views.take_back().map_err(raise)?;
         place.held.take().map(|(grant, _)| grant).ok_or_else(nothing_in_hand)
+    }
+}
+
+impl Place {
+    /// The array of a frame that was claimed, a `kind`, and its claim.
+    fn show<'py>(
+        &mut self,
+        kind: &Bound<'py, PyType>,
+        grant: &ReadGrant,
+    ) -> PyResult<(Py<Claim>, Bound<'py, PyAny>)> {
+        let record = *grant.record();
+        let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
+        let array = self.views.lend(kind, self.consumer.ring(), grant.slot(), &shape, false)?;
+        let redelivered = grant.is_redelivered();
+        let claim = Claim::new(kind.py(), grant.seq(), record, redelivered, grant.meta(), 0)?;
+        Ok((claim, array))
     }
 }
 

@@ -207,6 +207,18 @@ impl Ring {
         RingError::Corrupt { ring: self.name().to_owned(), what: what.into() }
     }
 
+    /// Checks that a slot has room for so many bytes of payload.
+    ///
+    /// # Errors
+    /// [`RingError::PayloadTooLarge`].
+    pub fn check_payload(&self, bytes: usize) -> Result<(), RingError> {
+        let (ring, capacity) = (self.name().to_owned(), self.payload_capacity());
+        if bytes <= capacity {
+            return Ok(());
+        }
+        Err(RingError::PayloadTooLarge { ring, capacity, needed: bytes })
+    }
+
     /// Checks that a slot has room for what a record states.
     pub(crate) fn check_room(&self, record: &Record) -> Result<(), RingError> {
         if record.payload_bytes <= self.payload_capacity()

@@ -118,7 +118,7 @@ pub fn try_run<E>(
             continue;
         }
         let Some(mut output) = wait_for_slot(&mut relay, &job, &stop)? else { break };
-        let record = Record { meta_bytes: 0, ..*job.record() };
+        let record = Record { meta_bytes: copy_meta(&job, &mut output), ..*job.record() };
         let out = &mut output.bytes_mut()[..record.payload_bytes];
         if let Err(source) = process(&job, out) {
             if stop() {
@@ -134,6 +134,19 @@ pub fn try_run<E>(
         summary.processed += 1;
     }
     Ok(summary)
+}
+
+/// Lets a frame's metadata go on with its output, and tells its length: 0 where the output ring, made
+/// by somebody else, has no room for it.
+fn copy_meta(job: &Job, output: &mut WriteGrant) -> usize {
+    let meta = job.meta();
+    match output.meta_mut().get_mut(..meta.len()) {
+        Some(room) => {
+            room.copy_from_slice(meta);
+            meta.len()
+        }
+        None => 0,
+    }
 }
 
 /// Passes a job's frame on as it is. `false` when asked to stop before there was room; the frame is

@@ -73,6 +73,25 @@ int one_frame_is_thrown_over(framelane::Reader &reader) {
   return 0;
 }
 
+int a_frame_that_throws_is_passed_on(framelane::Worker &worker, framelane::Reader &reader) {
+  for (int failures = 0; failures < 3; ++failures) {
+    try {
+      auto job = worker.claim();
+      CHECK(job && job->frame().seq == 1);
+      throw 1;
+    } catch (int) {
+    }
+  }
+  auto job = worker.claim();
+  CHECK(job && job->frame().seq == 2);
+  bool is_original = false;
+  CHECK(reader.next([&](const framelane::Frame &frame) {
+    is_original = frame.seq == 1 && frame.unprocessed;
+  }));
+  CHECK(is_original);
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -83,7 +102,8 @@ int main(int argc, char **argv) {
   framelane::Reader reader({argv[4]});
   if (int line = one_frame_comes_back(worker)) return line;
   if (int line = one_frame_is_thrown_over(reader)) return line;
-  std::uint64_t wanted = 1;
+  if (int line = a_frame_that_throws_is_passed_on(worker, reader)) return line;
+  std::uint64_t wanted = 2;
   while (auto job = worker.claim()) {
     CHECK(job->forward());
     std::uint64_t seq = 0;

@@ -64,11 +64,11 @@ const PHRASES: &[(&str, FailureKind)] = &[
     ("unknown encoder", FailureKind::Encoder),
     ("encoder not found", FailureKind::Encoder),
     ("error while opening encoder", FailureKind::Encoder),
-    ("error initializing output stream", FailureKind::Encoder),
     ("could not open encoder", FailureKind::Encoder),
     ("no such filter", FailureKind::Option),
     ("unrecognized option", FailureKind::Option),
     ("option not found", FailureKind::Option),
+    ("failed to set value", FailureKind::Option),
     ("error parsing options", FailureKind::Option),
     ("error splitting the argument list", FailureKind::Option),
     ("unknown input format", FailureKind::Option),
@@ -101,6 +101,8 @@ const PHRASES: &[(&str, FailureKind)] = &[
     ("moov atom not found", FailureKind::NotMedia),
     ("could not find codec parameters", FailureKind::NotMedia),
     ("does not contain any stream", FailureKind::NoVideo),
+    // Said of encoders, and of servers that can't be reached when the header is to be written.
+    ("error initializing output stream", FailureKind::Encoder),
 ];
 
 impl FailureKind {
@@ -120,7 +122,9 @@ impl FailureKind {
                 };
             }
         }
-        Self::Unknown
+        // "Option rtsp_transport not found."
+        let unknown = |line: &String| line.starts_with("option ") && line.ends_with(" not found.");
+        if lines.iter().any(unknown) { Self::Option } else { Self::Unknown }
     }
 
     /// Whether the same command may succeed later without anybody changing anything.
@@ -202,7 +206,9 @@ impl ChildFailure {
 
     /// The line that tells most: the last error, or else the last line.
     pub fn telling_line(&self) -> Option<&str> {
-        let error = self.tail.iter().rev().find(|line| line.level == Level::Error);
+        // What ends with dashes would say why behind them.
+        let tells = |line: &&Line| line.level == Level::Error && !line.text.trim().ends_with("--");
+        let error = self.tail.iter().rev().find(tells);
         error.or(self.tail.last()).map(|line| line.text.trim())
     }
 
@@ -253,6 +259,13 @@ mod tests {
         ];
         assert_eq!(kind(&busy), FailureKind::Busy);
         assert_eq!(kind(&["[error] rtmp://h/a: Input/output error"]), FailureKind::Refusal);
+        let rtsp = [
+            "[error] Could not write header for output file #0 (incorrect codec parameters ?): \
+             Connection refused",
+            "[error] Error initializing output stream 0:0 -- ",
+        ];
+        assert_eq!(kind(&rtsp), FailureKind::Refused);
+        assert_eq!(kind(&rtsp[1..]), FailureKind::Encoder);
         assert_eq!(kind(&[]), FailureKind::Unknown);
     }
 
@@ -287,6 +300,11 @@ mod tests {
             ),
             ("[error] av_interleaved_write_frame(): Broken pipe", FailureKind::Network),
             ("[error] out.flv: No space left on device", FailureKind::DiskFull),
+            ("[fatal] Option rtsp_transport not found.", FailureKind::Option),
+            (
+                "[error] Failed to set value '1' for option 'ss': Option not found",
+                FailureKind::Option,
+            ),
         ] {
             assert_eq!(kind(&[line]), expected, "{line}");
         }

@@ -16,7 +16,7 @@ everything else, too.
 """
 
 from ._arrays import Frame, Output
-from ._native import ClaimEnded, ForkedError, FramelaneError, TimedOut
+from ._native import ClaimEnded, ForkedError, FramelaneError, NoPlace, TimedOut
 from ._native import version as _version
 from ._rings import Sink, Source
 from ._run import ModelFailed, StageFailed, Summary, run
@@ -31,6 +31,7 @@ __all__ = [
     "Frame",
     "FramelaneError",
     "ModelFailed",
+    "NoPlace",
     "Output",
     "Sink",
     "Source",

@@ -11,6 +11,7 @@ from typing import Any
 from ._arrays import Frame, Output, as_meta, check_in_hand, claimed, store
 from ._native import Claim, FramelaneError, Reader, Relay, Writer
 from ._patience import claim
+from ._patience import room as room_on
 
 
 class Source:
@@ -32,7 +33,7 @@ class Source:
         timeout: float | None = None,
     ) -> None:
         self.timeout = timeout
-        self._ring = ring
+        self._rings: tuple[str, ...] = (ring,)
         self._group = group
         self._max_age = max_age
         self._place: Reader | Relay = Reader(ring, group, max_age)
@@ -61,7 +62,7 @@ class Source:
         if self._frame is not None:
             self._release()
         self._started = True
-        self._frame = claim(self._place, self._ring, self.timeout)
+        self._frame = claim(self._place, self._rings, self.timeout)
         if self._frame is None:
             raise StopIteration
         return self._frame
@@ -89,11 +90,12 @@ class Source:
         """Makes this the source of a sink: both have to join as one."""
         if self._started or isinstance(self._place, Relay):
             raise FramelaneError(
-                f"'{self._ring}' is read already: make its one sink before taking the first frame"
+                f"'{self._rings[0]}' is read already: make its one sink before taking the first frame"
             )
         if self._max_age is not None:
             raise ValueError("a source with max_age can't feed a sink: use Worker")
-        self._place = Relay(self._ring, ring, self._group, slots)
+        self._place = Relay(self._rings[0], ring, self._group, slots)
+        self._rings += (ring,)
         return self._place
 
     def _in_hand(self, frame: Frame) -> None:
@@ -129,7 +131,8 @@ class Sink:
 
     :param like: a :class:`Source`, whose frames are passed on under their own seq; or the shape of
         the frames that this process makes itself, as an array or as ``(height, width, 3)``. A sink
-        of its own frames makes the ring, numbers them, and ends the stream when it is closed.
+        of its own frames makes the ring, numbers them, and ends the stream when it is closed. An
+        exception that leaves its ``with`` block does not end the stream: a successor goes on.
     :param pix_fmt: of frames of its own: rgb24, bgr24 or gray.
     :param on_full: of a ring of its own: ``"block"`` waits, ``"drop-oldest"`` overwrites.
     """
@@ -234,7 +237,7 @@ class Sink:
         if pts not in (None, frame.pts) and round(pts * 1e9) != frame.pts_ns:
             raise ValueError(f"frame {frame.seq} is shown at {frame.pts} s: its output is, too")
         source._lacks_room = True
-        pixels = relay.acquire(Output, self.timeout)
+        pixels = room_on(relay, source._rings[1], self.timeout)
         if pixels is None:
             raise FramelaneError(f"asked to stop while the output of frame {frame.seq} had no room")
         source._lacks_room = False

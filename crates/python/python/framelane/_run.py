@@ -25,6 +25,13 @@ __all__ = ["ModelFailed", "StageFailed", "Summary", "run"]
 
 _NUMBERS = itertools.count()
 
+# A puller's slots, unless it is told otherwise.
+_USUAL_SLOTS = 8
+
+# How many frames can be in hand at once: a ring has 55 places, some of which are the stages' and
+# the tools'.
+_PLACES = 50
+
 # Seconds between looks at the stages.
 _LOOK = 0.05
 
@@ -75,6 +82,7 @@ def run(
     if workers < 1:
         raise ValueError(f"{workers} workers process nothing: use at least 1")
     check_model(model, on_error, batch)
+    _check_places(workers, batch)
     if start_method not in ("fork", "spawn"):
         raise ValueError(f"start_method is {start_method!r}, not fork or spawn")
     _refuse_same(source, target)
@@ -111,11 +119,19 @@ def _sum_up(crew: Crew) -> Summary:
 
 
 def _slots_for(workers: int, batch: int | None, puller_args: Sequence[str]) -> list[str]:
-    """An option for as many slots in the input ring as all batches together can take."""
+    """An option for as many slots in the input ring as all workers together can take."""
     chosen = [name for name in puller_args if name.startswith("--slots")]
-    if batch is None or chosen or "FRAMELANE_SLOTS" in os.environ:
+    if chosen or "FRAMELANE_SLOTS" in os.environ:
         return []
-    return ["--slots", str(max(8, workers * batch + 2))]
+    return ["--slots", str(max(_USUAL_SLOTS, workers * (batch or 1) + 2))]
+
+
+def _check_places(workers: int, batch: int | None) -> None:
+    """Each frame in hand takes a place in both rings."""
+    wanted = workers * (batch or 1)
+    if wanted > _PLACES:
+        asked = f"{workers} workers" + (f" with batches of {batch}" if batch else "")
+        raise ValueError(f"{asked} hold {wanted} frames at once: a ring has places for {_PLACES}")
 
 
 def _refuse_same(source: str, target: str) -> None:

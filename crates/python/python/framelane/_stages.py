@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -27,6 +28,9 @@ class StageFailed(RuntimeError):
         self.status = status
         self.lines = list(lines)
         super().__init__("\n".join([f"{stage} ended with status {status}:", *self.lines]))
+
+    def __reduce__(self) -> tuple[type[StageFailed], tuple[str, int, list[str]]]:
+        return StageFailed, (self.stage, self.status, self.lines)
 
 
 def find_program(name: str) -> str:
@@ -66,7 +70,9 @@ class Stage:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self._lines.append(line.rstrip())
-            sys.stderr.write(line)
+            # Nobody may be left to see it; a stage whose log nobody reads would stand still.
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(line)
 
     def is_over(self) -> bool:
         """Whether the stage has done its work.

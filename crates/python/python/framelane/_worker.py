@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from ._arrays import Frame, Output, check_in_hand, store
 from ._hand import Hand
 from ._model import Model, check_batch, check_model
+from ._native import ForkedError
 from ._tally import Tally
 
 _Batches = Iterator["tuple[list[Frame], list[Output]]"]
@@ -52,10 +54,11 @@ class Worker:
         traceback: TracebackType | None,
     ) -> None:
         # A frame that the model can't take counts as one that kills: it must not go round for ever.
-        # One that has no room for its output was never given to the model.
-        for hand in self._hands:
-            if hand.out is not None and isinstance(error, Exception):
-                hand.fail()
+        # A fork has nothing in hand, whatever it thinks.
+        with contextlib.suppress(ForkedError):
+            for hand in self._hands:
+                if hand.given and isinstance(error, Exception):
+                    hand.fail()
         self.close()
 
     def __iter__(self) -> Iterator[tuple[Frame, Output]]:
@@ -66,6 +69,7 @@ class Worker:
         pair = self._hands[0].take(self.timeout)
         if pair is None:
             raise StopIteration
+        self._hands[0].given = True
         return pair
 
     def batches(self, size: int) -> _Batches:
@@ -100,6 +104,8 @@ class Worker:
                 hand.give_back()
                 break
             hands.append(hand)
+        for hand in hands:
+            hand.given = True
         return hands
 
     def run(
@@ -232,8 +238,7 @@ class Worker:
 
     def _publish(self) -> None:
         for hand in self._hands:
-            if hand.out is not None:
-                hand.publish()
+            hand.finish()
 
     def _hand_of(self, frame: Frame) -> Hand:
         claims = ((hand, hand.frame._claim) for hand in self._hands if hand.frame is not None)
