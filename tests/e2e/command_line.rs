@@ -30,10 +30,11 @@ fn gc_says_when_there_is_no_such_ring() -> Result<()> {
     Ok(())
 }
 
+/// What is set to nothing is not set: files of variables leave them so.
 #[test]
-fn flags_in_the_environment_may_be_1_or_true() -> Result<()> {
+fn flags_in_the_environment_may_be_1_or_true_or_nothing() -> Result<()> {
     let namespace = Namespace::new()?;
-    for (value, status) in [("1", 3), ("true", 3), ("yes", 3), ("0", 3), ("perhaps", 2)] {
+    for (value, status) in [("1", 3), ("true", 3), ("yes", 3), ("0", 3), ("", 3), ("perhaps", 2)] {
         let puller = ["--input", "/nonexistent.mkv", "--ring", "cam.in"];
         let puller = namespace.command("puller").args(puller).env("FRAMELANE_REALTIME", value);
         let finished = puller.run()?;

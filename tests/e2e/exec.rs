@@ -130,6 +130,7 @@ fn a_program_that_is_not_there_or_answers_nonsense_is_named() -> Result<()> {
         ("no-such-program-anywhere", "raw", "no-such-program-anywhere"),
         ("yes", "lines", "where 'FRAMELANE seq=0"),
         ("true", "each", "wrote 0 of"),
+        ("yes", "raw", "wrote more than a frame"),
     ] {
         let namespace = Namespace::new()?;
         let clip = clip(&namespace)?;

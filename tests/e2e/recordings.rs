@@ -92,19 +92,52 @@ fn an_mp4_of_a_killed_pusher_can_be_played() -> Result<()> {
     Ok(())
 }
 
-/// What was live can't be had once more, whoever asks for the same file.
+/// A camera that has been on for ten minutes.
+fn camera(namespace: &Namespace) -> Result<FlakyCamera> {
+    let clip = namespace.path("clip.ts");
+    let source = ["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=2", "-g", "5"];
+    run_ffmpeg(&[source.as_slice(), &["-output_ts_offset", "600", &clip]].concat())?;
+    FlakyCamera::start(&fs::read(&clip)?, Duration::from_secs(2))
+}
+
+/// What was live can't be had once more, whoever asks for the same file. The recording starts at 0,
+/// whatever the camera's clock says.
 #[test]
 fn a_live_recording_is_never_written_over() -> Result<()> {
     let namespace = Namespace::new()?;
-    let [clip, out, beside] = ["clip.ts", "out.ts", "out-2.ts"].map(|file| namespace.path(file));
-    run_ffmpeg(&["-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=2", "-g", "5", &clip])?;
+    let [out, beside] = ["out.mkv", "out-2.mkv"].map(|file| namespace.path(file));
     fs::write(&out, "last week's")?;
-    let camera = FlakyCamera::start(&fs::read(&clip)?, Duration::from_secs(2))?;
+    let camera = camera(&namespace)?;
     let mut running = Chain::new(&namespace, &camera.url(), &out).start(1)?;
     wait_for_frames(&namespace, 15)?;
     running.stop()?;
     ensure!(fs::read(&out)? == b"last week's", "it was written over");
-    ensure!(frame_hashes(&beside, "gray")?.len() >= 10, "it was not recorded");
+    let frames = frame_hashes(&beside, "gray")?;
+    ensure!(frames.len() >= 10, "it was not recorded");
+    ensure!(frames[0].pts_us == 0, "it starts at {} µs", frames[0].pts_us);
+    Ok(())
+}
+
+/// A playlist names files of its own, which a new pusher keeps.
+#[test]
+fn a_playlist_goes_on_where_the_last_pusher_stopped() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let [out, first] = ["out.m3u8", "out0.ts"].map(|file| namespace.path(file));
+    let camera = camera(&namespace)?;
+    let segments = ["-hls_list_size", "0", "-hls_time", "0.2"];
+    let segments: Vec<String> = segments.iter().map(|it| format!("--output-arg={it}")).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let chain = Chain::new(&namespace, &camera.url(), &out).pusher_args(&segments);
+    let mut running = chain.start(1)?;
+    let listed = || fs::read_to_string(&out).unwrap_or_default().matches(".ts").count();
+    wait_until("some segments", || listed() >= 3)?;
+    running.pusher.stop()?;
+    let (before, kept) = (listed(), fs::read(&first)?);
+    running.pusher = chain.pusher.start()?;
+    wait_until("more segments", || listed() >= before + 3)?;
+    running.stop()?;
+    ensure!(fs::read(&first)? == kept, "the first segment was written over");
+    ensure!(fs::read_to_string(&out)?.contains("out0.ts"), "it has lost the first segment");
     Ok(())
 }
 

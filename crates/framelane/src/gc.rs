@@ -9,6 +9,8 @@ use anyhow::anyhow;
 use framelane_ring::{Ring, RingError, SegmentName, ShmError, list_segments};
 use framelane_stage::{ExitStatus, Failure};
 
+use crate::output::say;
+
 /// A segment in the making is linked into place within moments; what is older was left behind.
 const MAKING_TAKES: Duration = Duration::from_secs(60);
 
@@ -25,17 +27,17 @@ pub(crate) fn run(rings: &[String]) -> Result<(), Failure> {
     let mut failed = Vec::new();
     for name in &names {
         match remove(name) {
-            Ok(done) => println!("{done}"),
+            Ok(done) => say!("{done}")?,
             // Others' rings are none of our business, unless one is asked for.
             Err(RingError::Shm(ShmError::ForeignOwner { owner, .. })) if rings.is_empty() => {
-                println!("kept {}: it belongs to user {owner}", name.ring());
+                say!("kept {}: it belongs to user {owner}", name.ring())?;
             }
             Err(error) => failed.push(format!("{}: {:#}", name.ring(), anyhow!(error))),
         }
     }
     for file in private.iter().filter(|file| is_old(file)) {
         match fs::remove_file(file) {
-            Ok(()) => println!("removed {}", file.display()),
+            Ok(()) => say!("removed {}", file.display())?,
             // Another user's, or gone by now.
             Err(error) if matches!(error.kind(), PermissionDenied | NotFound) => {}
             Err(error) => failed.push(format!("{}: {error}", file.display())),

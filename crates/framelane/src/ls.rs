@@ -3,14 +3,21 @@
 use framelane_ring::{Ring, SegmentName, list_segments};
 use framelane_stage::Failure;
 
+use crate::output::say;
 use crate::report::megabytes;
 
 pub(crate) fn run() -> Result<(), Failure> {
     let (names, _) = list_segments(&SegmentName::namespace()?)?;
-    println!(
+    say!(
         "{:<24} {:<11} {:>5} {:>9} {:>9} {:>6} {:>6}",
-        "RING", "POLICY", "SLOTS", "MB", "NEXT", "USERS", "STATE"
-    );
+        "RING",
+        "POLICY",
+        "SLOTS",
+        "MB",
+        "NEXT",
+        "USERS",
+        "STATE"
+    )?;
     for name in names {
         match Ring::open(&name).and_then(|ring| Ok((ring.snapshot()?, ring))) {
             Ok((snapshot, _)) => {
@@ -20,16 +27,16 @@ pub(crate) fn run() -> Result<(), Failure> {
                     (None, true) => "drain",
                     (None, false) => "open",
                 };
-                println!(
+                say!(
                     "{:<24} {:<11} {:>5} {:>9.1} {:>9} {users:>6} {state:>6}",
                     snapshot.ring,
                     snapshot.policy.to_string(),
                     snapshot.slots,
                     megabytes(snapshot.segment_bytes),
                     snapshot.next,
-                );
+                )?;
             }
-            Err(error) => println!("{:<24} {error}", name.ring()),
+            Err(error) => say!("{:<24} {error}", name.ring())?,
         }
     }
     Ok(())

@@ -1,12 +1,11 @@
 //! `framelane`, the operators' tool: look at rings, check them, and clean up after the dead. One
 //! file for each command; what the commands print on stdout is what they are for.
 
-#![expect(clippy::print_stdout, reason = "the output of an operators' tool")]
-
 mod check;
 mod doctor;
 mod gc;
 mod ls;
+mod output;
 mod report;
 mod snapshot;
 mod stat;
@@ -20,7 +19,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use framelane_ring::{GroupName, Ring, RingError, SegmentName};
-use framelane_stage::{Failure, main_with, parse_duration};
+use framelane_stage::{Failure, arguments, main_with, parse_duration};
 use signal_hook::consts::SIGPIPE;
 use signal_hook::flag::register_conditional_shutdown;
 
@@ -101,7 +100,7 @@ fn main() -> ExitCode {
         let always = Arc::new(AtomicBool::new(true));
         register_conditional_shutdown(SIGPIPE, OUTPUT_CLOSED, always)
             .context("taking over signals")?;
-        run(Arguments::parse().command)
+        run(arguments::<Arguments>().command)
     })
 }
 

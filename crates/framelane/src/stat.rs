@@ -5,21 +5,21 @@ use framelane_ring::{
 };
 use framelane_stage::Failure;
 
+use crate::output::say;
 use crate::report::{megabytes, seconds};
 
 pub(crate) fn run(ring: &str, json: bool) -> Result<(), Failure> {
     let snapshot = Ring::open(&SegmentName::new(ring)?)?.snapshot()?;
     if json {
         let text = serde_json::to_string_pretty(&snapshot).map_err(anyhow::Error::from)?;
-        println!("{text}");
+        say!("{text}")
     } else {
-        print(&snapshot);
+        print(&snapshot)
     }
-    Ok(())
 }
 
-fn print(snapshot: &RingSnapshot) {
-    println!(
+fn print(snapshot: &RingSnapshot) -> Result<(), Failure> {
+    say!(
         "{}  {}  {} slots of {:.1} MB ({} free, {} being written)  epoch {}",
         snapshot.ring,
         snapshot.policy,
@@ -28,25 +28,25 @@ fn print(snapshot: &RingSnapshot) {
         snapshot.slots_free,
         snapshot.slots_writing,
         snapshot.epoch,
-    );
+    )?;
     if let Some(descriptor) = &snapshot.descriptor {
         let video = descriptor.video.as_ref().map_or("no video".into(), |v| v.geometry.to_string());
-        println!("source {}  {video}", descriptor.source);
+        say!("source {}  {video}", descriptor.source)?;
     }
     match snapshot.end {
-        Some(end) => println!("next {}  ended at {end}", snapshot.next),
-        None => println!("next {}", snapshot.next),
-    }
+        Some(end) => say!("next {}  ended at {end}", snapshot.next),
+        None => say!("next {}", snapshot.next),
+    }?;
     let totals = snapshot.totals.iter().filter(|(_, count)| **count > 0);
     let totals: Vec<_> = totals.map(|(name, count)| format!("{name} {count}")).collect();
     if !totals.is_empty() {
-        println!("totals {}", totals.join("  "));
+        say!("totals {}", totals.join("  "))?;
     }
-    snapshot.groups.iter().for_each(print_group);
-    snapshot.participants.iter().for_each(print_seat);
+    snapshot.groups.iter().try_for_each(print_group)?;
+    snapshot.participants.iter().try_for_each(print_seat)
 }
 
-fn print_group(group: &GroupSnapshot) {
+fn print_group(group: &GroupSnapshot) -> Result<(), Failure> {
     let kind = if group.ordered { "ordered" } else { "shared" };
     let books = &group.books;
     let dropped: Vec<_> = books
@@ -55,7 +55,7 @@ fn print_group(group: &GroupSnapshot) {
         .filter(|(_, count)| **count > 0)
         .map(|(reason, count)| format!("{reason} {count}"))
         .collect();
-    println!(
+    say!(
         "group {} ({kind}, {} members)  published {} = delivered {} + dropped {} + pending {} + held {}{}{}",
         group.name,
         group.members,
@@ -66,14 +66,14 @@ fn print_group(group: &GroupSnapshot) {
         books.held,
         if dropped.is_empty() { String::new() } else { format!("  [{}]", dropped.join(", ")) },
         if books.exact { "" } else { "  (frames moved while they were counted)" },
-    );
+    )
 }
 
-fn print_seat(seat: &SeatSnapshot) {
+fn print_seat(seat: &SeatSnapshot) -> Result<(), Failure> {
     let held = seat
         .held_seconds
         .map_or("holds nothing".into(), |held| format!("holds a slot for {}", seconds(held)));
-    println!(
+    say!(
         "participant {} {}{} pid {}{}  {held}  age {}  hold {}",
         seat.id,
         seat.role,
@@ -82,7 +82,7 @@ fn print_seat(seat: &SeatSnapshot) {
         if seat.alive { "" } else { " DEAD" },
         latency(seat.age),
         latency(seat.hold),
-    );
+    )
 }
 
 fn latency(summary: Option<LatencySummary>) -> String {

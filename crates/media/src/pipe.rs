@@ -47,6 +47,19 @@ impl<'stop> PatientPipe<'stop> {
         Ok(Self { pipe, patience, stop: Box::new(stop), asked_to_stop: None })
     }
 
+    /// Whether something can be read at once.
+    ///
+    /// # Errors
+    /// When the system can't tell.
+    pub fn has_more(&self) -> io::Result<bool> {
+        let mut descriptors = [PollFd::from_borrowed_fd(self.pipe.as_fd(), PollFlags::IN)];
+        match poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(descriptors[0].revents().contains(PollFlags::IN))
+    }
+
     /// Does `act` as soon as it can be done without blocking.
     fn when_ready<T>(
         &mut self,

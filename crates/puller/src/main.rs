@@ -19,11 +19,10 @@ mod wish;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use framelane_stage::main_with;
+use framelane_stage::{arguments, main_with};
 
 fn main() -> ExitCode {
-    let arguments = args::Arguments::parse();
+    let arguments = arguments::<args::Arguments>();
     arguments.log.init();
     main_with("puller", || puller::run(arguments))
 }

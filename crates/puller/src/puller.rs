@@ -262,6 +262,7 @@ impl Puller {
             frame_rate: self.args.fps.or_else(|| decoder.frame_rate()),
             colour: Colour { range: geometry.format().range(), ..colour },
         };
+        let first = self.open_ring(geometry.payload_bytes(), live)?;
         let asked_for = self.known().wish.is_asked_for();
         let audio = if asked_for { self.audio.track()? } else { None };
         // A pusher, which must not overwrite it, may run in another folder.
@@ -273,20 +274,6 @@ impl Puller {
             video: Some(video),
             audio,
         };
-        let first = self.source.is_none();
-        // Another source's clock says nothing of this one's; a file's starts anew.
-        let same_clock = live && self.attached == Some(self.index());
-        match &mut self.source {
-            Some(source) => {
-                source.ring().check_payload(geometry.payload_bytes())?;
-                source.start_epoch();
-                self.timeline.reconnect(same_clock);
-            }
-            none => {
-                *none =
-                    Some(open_source(&self.args, geometry.payload_bytes(), &self.context.shutdown)?)
-            }
-        }
         let Some(source) = &self.source else { return Err(Trouble::Stopped) };
         if let Some((pts_ns, received_ns)) = source.last_frame().filter(|_| first) {
             self.timeline = Timeline::after(self.args.is_any_live(), pts_ns, received_ns);
@@ -299,6 +286,25 @@ impl Puller {
         Ok(())
     }
 
+    /// Makes or joins the ring, unless that is done: what is larger, and so fails first where there is
+    /// no room, comes before the ring for audio. Whether it was just done.
+    fn open_ring(&mut self, payload_bytes: usize, live: bool) -> Result<bool, Trouble> {
+        // Another source's clock says nothing of this one's; a file's starts anew.
+        let same_clock = live && self.attached == Some(self.index());
+        match &mut self.source {
+            Some(source) => {
+                source.ring().check_payload(payload_bytes)?;
+                source.start_epoch();
+                self.timeline.reconnect(same_clock);
+                Ok(false)
+            }
+            none => {
+                *none = Some(open_source(&self.args, payload_bytes, &self.context.shutdown)?);
+                Ok(true)
+            }
+        }
+    }
+
     /// A video without a frame: the ring appears, and has ended.
     fn publish_nothing(&mut self, probed: Option<&MediaInfo>) -> Result<Ending, Trouble> {
         let geometry = probed
@@ -307,10 +313,7 @@ impl Puller {
             // Where others follow, what a frame is is theirs to say.
             .filter(|_| !self.args.is_any_live())
             .ok_or_else(|| Trouble::NotVideo("it has not a single frame".into()))?;
-        if self.source.is_none() {
-            let payload_bytes = geometry.payload_bytes();
-            self.source = Some(open_source(&self.args, payload_bytes, &self.context.shutdown)?);
-        }
+        self.open_ring(geometry.payload_bytes(), false)?;
         Ok(Ending::Finished)
     }
 

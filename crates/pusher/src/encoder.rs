@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use framelane_conversion::{Conversion, ConversionError};
 use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::ffmpeg::{
-    AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, Ffmpeg,
+    AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, FailureKind, Ffmpeg,
 };
 use framelane_media::nut::{AudioStream, TimeBase, VideoParameters, WriteError, Writer};
 use framelane_media::{PatientPipe, Secrets};
@@ -228,7 +228,7 @@ impl Encoder {
                 hurried = Some(Instant::now());
             }
             match self.child.wait_timeout(LOOK_INTERVAL) {
-                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) if status.success() => return self.check_written(),
                 Ok(None) => {}
                 _ => return Err(EncoderError::Ended(Box::new(self.child.failure()))),
             }
@@ -240,6 +240,15 @@ impl Encoder {
             // What ffmpeg could not send in time is lost, as it would be without a stop.
             tracing::warn!("ffmpeg did not send the end of the stream in time");
             let _ = self.child.kill();
+        }
+        Ok(())
+    }
+
+    /// Whether a recording is whole: ffmpeg calls it a success when the disk was full at the end.
+    fn check_written(&mut self) -> Result<(), EncoderError> {
+        let failure = self.child.failure();
+        if self.keeps && failure.kind() == FailureKind::DiskFull {
+            return Err(EncoderError::Ended(Box::new(failure)));
         }
         Ok(())
     }

@@ -16,15 +16,53 @@ pub(crate) fn is_same(source: &str, output: &str) -> bool {
 /// Whether the output keeps what is sent to it: a file, or the files that a pattern stands for. A
 /// playlist is written anew all the time, and names files of its own; so is a single picture.
 pub(crate) fn is_recording(output: &str) -> bool {
-    let extension = Path::new(output).extension().and_then(OsStr::to_str).unwrap_or_default();
-    let is_rewritten = match extension.to_ascii_lowercase().as_str() {
+    let is_rewritten = match extension_of(output).as_str() {
         "m3u8" | "mpd" => true,
-        "jpg" | "jpeg" | "png" | "bmp" | "webp" => pattern_of(output).is_none(),
-        _ => false,
+        _ => picture_codec(output).is_some() && pattern_of(output).is_none(),
     };
-    // A device or a FIFO keeps nothing.
-    let is_other = fs::metadata(output).is_ok_and(|it| !it.is_file());
+    // A device or a FIFO keeps nothing, and what /dev/stdout leads to has no name to add to.
+    let is_other =
+        output.starts_with("/dev/") || fs::metadata(output).is_ok_and(|it| !it.is_file());
     !is_rewritten && !is_other && !output.contains("://") && !OutputKind::of(output).is_live()
+}
+
+fn extension_of(output: &str) -> String {
+    let extension = Path::new(output).extension().and_then(OsStr::to_str).unwrap_or_default();
+    extension.to_ascii_lowercase()
+}
+
+/// Checks that a codec's frames are what a file of this name holds: ffmpeg would write H.264 into a
+/// PNG without a word. What is wrong comes back as a text.
+pub(crate) fn check_codec(output: &str, codec: &str) -> Result<(), String> {
+    let makes_video = ["264", "265", "hevc"].iter().any(|name| codec.contains(name));
+    match picture_codec(output).filter(|_| makes_video) {
+        Some(wanted) => {
+            Err(format!("{output} holds pictures, and {codec} makes none: use --codec {wanted}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// ffmpeg's name of the encoder whose pictures a file of this name is for; `None` where it is for
+/// video.
+fn picture_codec(output: &str) -> Option<&'static str> {
+    match extension_of(output).as_str() {
+        _ if output.contains("://") => None,
+        "jpg" | "jpeg" => Some("mjpeg"),
+        "png" => Some("png"),
+        "bmp" => Some("bmp"),
+        "webp" => Some("libwebp"),
+        _ => None,
+    }
+}
+
+/// What ffmpeg has to be told to go on where an earlier stream stopped: a playlist that is there keeps
+/// its segments and its count.
+pub(crate) fn to_go_on(output: &str) -> Vec<String> {
+    if extension_of(output) == "m3u8" && existing_file(output).is_some() {
+        return vec!["-hls_flags".to_owned(), "append_list".to_owned()];
+    }
+    Vec::new()
 }
 
 /// Where a stream goes that must not be written over what is there. A recording can't be continued
@@ -110,8 +148,24 @@ mod tests {
             assert_eq!(beside(&at(output)), at(wanted));
             assert_eq!(beside(&format!("file:{}", at(output))), format!("file:{}", at(wanted)));
         }
-        for output in ["rtmp://host/live/cam.flv", "udp://host:1/x.ts", "/dev/null"] {
+        for output in ["rtmp://host/live/cam.flv", "udp://host:1/x.ts", "/dev/null", "/dev/stdout"]
+        {
             assert_eq!(beside(output), output);
+        }
+        assert_eq!(to_go_on(&at("live.m3u8")), ["-hls_flags", "append_list"]);
+        assert!(to_go_on(&at("other.m3u8")).is_empty() && to_go_on(&at("out.webm")).is_empty());
+    }
+
+    #[test]
+    fn a_picture_holds_no_video() {
+        for (output, codec) in [("now.PNG", "libx264"), ("f-%d.jpg", "h264_nvenc")] {
+            let said = check_codec(output, codec).expect_err("no picture");
+            assert!(said.contains("use --codec "), "{said}");
+        }
+        for (output, codec) in
+            [("now.png", "png"), ("a.mkv", "libx264"), ("rtmp://h/a.png", "h264_qsv")]
+        {
+            assert_eq!(check_codec(output, codec), Ok(()));
         }
     }
 

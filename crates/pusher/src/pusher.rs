@@ -13,7 +13,7 @@ use crate::args::Arguments;
 use crate::audio::AudioError;
 use crate::encoder::{Encoder, EncoderError, StreamFormat};
 use crate::join::{Joined, join};
-use crate::output::{beside, is_same};
+use crate::output::{beside, check_codec, is_recording, is_same, to_go_on};
 use crate::sound::Sound;
 use crate::starve::{OnStarve, Starvation};
 
@@ -63,6 +63,8 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
     if args.codec == AUTO {
         args.codec = choose_encoder(&ffmpeg)?;
     }
+    check_codec(&args.output, &args.codec)
+        .map_err(|text| Failure::new(ExitStatus::Usage, anyhow!(text)))?;
     let mut secrets = Secrets::default();
     secrets.add_output(&args.output);
     let Some(Joined { frames, goes_on }) = join(&args, &shutdown)? else { return Ok(()) };
@@ -231,9 +233,15 @@ impl Pusher {
         // What was live can't be had once more.
         let keep = self.goes_on || from.live;
         let output = if keep { beside(&self.args.output) } else { self.args.output.clone() };
-        let options = self.encode_options(output, &format);
-        // A stream may start before 0, but a pipe of NUT can't.
-        let shift_ns = if pts_ns < 0 { pts_ns.saturating_neg() } else { 0 };
+        let mut options = self.encode_options(output, &format);
+        if keep {
+            // Before those that the user gave, which win.
+            options.output_args.splice(..0, to_go_on(&options.output));
+        }
+        // A stream may start before 0, but a pipe of NUT can't. A recording of a live one starts at 0:
+        // players and segmenters count from there.
+        let from_zero = pts_ns < 0 || (from.live && is_recording(&self.args.output));
+        let shift_ns = if from_zero { pts_ns.saturating_neg() } else { 0 };
         let encoder = Encoder::start(&self.ffmpeg, &options, format, &self.secrets, &self.shutdown)
             .map_err(AudioError::Encoder)?;
         self.goes_on = true;
@@ -309,7 +317,12 @@ impl Pusher {
             EncoderError::Start(_) | EncoderError::Frame(_) | EncoderError::Conversion(_)
         ) || matches!(
             kind,
-            Some(FailureKind::Encoder | FailureKind::Option | FailureKind::Unauthorized)
+            Some(
+                FailureKind::Encoder
+                    | FailureKind::Container
+                    | FailureKind::Option
+                    | FailureKind::Unauthorized
+            )
         );
         let wait = self.backoff.next_delay();
         let failures = self.backoff.tries();

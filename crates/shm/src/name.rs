@@ -49,7 +49,9 @@ impl SegmentName {
     /// # Errors
     /// [`ShmError::BadName`] when the variable holds something that can't be part of a name.
     pub fn namespace() -> Result<String, ShmError> {
-        let namespace = env::var(NAMESPACE_VARIABLE).unwrap_or_default();
+        // What is no text is no name, and must not lead to the usual namespace.
+        let namespace = env::var_os(NAMESPACE_VARIABLE).unwrap_or_default();
+        let namespace = namespace.to_string_lossy();
         let namespace = if namespace.is_empty() { DEFAULT_NAMESPACE } else { &namespace };
         check_namespace(namespace)?;
         Ok(namespace.to_owned())

@@ -30,6 +30,7 @@
 
 #![forbid(unsafe_code)]
 
+mod arguments;
 mod audio;
 mod backoff;
 mod exit;
@@ -38,6 +39,7 @@ mod options;
 mod signals;
 mod watchdog;
 
+pub use arguments::arguments;
 pub use audio::{audio_ring, forget_audio};
 pub use backoff::Backoff;
 pub use exit::{ExitStatus, Failure, FailureContext, main_with};

@@ -12,8 +12,8 @@ use anyhow::{Context, anyhow};
 use clap::Parser;
 use framelane_ring::{GroupName, Job, RelayOptions, SegmentName};
 use framelane_stage::{
-    ExitStatus, Failure, LogOptions, Shutdown, main_with, parse_duration, parse_group, parse_ring,
-    parse_slots,
+    ExitStatus, Failure, LogOptions, Shutdown, arguments, main_with, parse_duration, parse_group,
+    parse_ring, parse_slots,
 };
 use framelane_worker::{Framing, Operation, Options, Program, ProgramError, WorkError, try_run};
 
@@ -55,7 +55,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments::<Arguments>();
     arguments.log.init();
     main_with("worker", || work(arguments))
 }

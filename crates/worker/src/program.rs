@@ -53,6 +53,14 @@ pub enum ProgramError {
         /// The last line of its stderr.
         tail: String,
     },
+    /// It wrote more than it was asked for, so that what follows would be shifted.
+    #[error(
+        "{program} wrote more than a frame: each print to stdout counts, text belongs on stderr"
+    )]
+    Long {
+        /// The command line.
+        program: String,
+    },
     /// It answered with something else than a frame's header line.
     #[error("{program} answered '{line}' where '{expected}' is expected")]
     Header {
@@ -118,7 +126,8 @@ impl<Stop: Fn() -> bool + Clone + Send + 'static> Program<Stop> {
     pub fn process(&mut self, job: &Job, out: &mut [u8]) -> Result<(), ProgramError> {
         let geometry = job.record().geometry;
         let mut running = match self.running.take() {
-            Some(running) if running.geometry == geometry && self.framing != Framing::Each => {
+            Some(mut running) if running.geometry == geometry && self.framing != Framing::Each => {
+                running.expect_silence()?;
                 running
             }
             _ => self.start(job)?,
@@ -186,6 +195,15 @@ impl Running {
         Ok(())
     }
 
+    /// Nothing may be there to read before the next frame is sent, or after the last one.
+    fn expect_silence(&mut self) -> Result<(), ProgramError> {
+        if self.from.has_more().map_err(|source| self.broken(source))? {
+            let _ = self.child.kill();
+            return Err(ProgramError::Long { program: self.command_line.clone() });
+        }
+        Ok(())
+    }
+
     fn read_answer(&mut self, header: &str, out: &mut [u8]) -> Result<(), ProgramError> {
         if !header.is_empty() {
             let line = read_line(&mut self.from).map_err(|source| self.broken(source))?;
@@ -204,7 +222,7 @@ impl Running {
     /// Waits for the end of a process that was started for one frame.
     fn end_well(&mut self, needed: usize) -> Result<(), ProgramError> {
         match self.child.wait_timeout(GRACE) {
-            Ok(Some(status)) if status.success() => Ok(()),
+            Ok(Some(status)) if status.success() => self.expect_silence(),
             Ok(_) => Err(self.short(needed, needed)),
             Err(source) => Err(self.broken(source)),
         }

@@ -13,6 +13,8 @@ use clap::Args;
 use framelane_frame::{Geometry, PixelFormat};
 use framelane_stage::{ExitStatus, Failure, parse_size, parse_slots};
 
+use crate::output::say;
+
 /// What to look at.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -87,7 +89,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     findings.push(machine::leftovers());
     findings.extend(options.urls.iter().map(|url| server::look(url)));
     for finding in &findings {
-        println!("{finding}");
+        say!("{finding}")?;
     }
     if findings.iter().any(|finding| finding.verdict == Verdict::Bad) {
         let source = anyhow!("what is marked BAD has to change");

@@ -30,6 +30,8 @@ pub enum FailureKind {
     AudioCodec,
     /// This ffmpeg was built without the encoder, or it can't be opened on this machine.
     Encoder,
+    /// The output's container has no place for the streams, or its name makes no sense.
+    Container,
     /// This ffmpeg does not know an option, a filter, a protocol or a container.
     Option,
     /// Files may not be read or written.
@@ -83,7 +85,7 @@ const PHRASES: &[(&str, FailureKind)] = &[
     ("streamnotfound", FailureKind::NotFound),
     ("no such file or directory", FailureKind::NotFound),
     ("no such device", FailureKind::NotFound),
-    ("is a directory", FailureKind::NotFound),
+    ("is a directory", FailureKind::NotMedia),
     ("permission denied", FailureKind::Permission),
     ("operation not permitted", FailureKind::Permission),
     ("connection timed out", FailureKind::Network),
@@ -101,6 +103,7 @@ const PHRASES: &[(&str, FailureKind)] = &[
     ("moov atom not found", FailureKind::NotMedia),
     ("could not find codec parameters", FailureKind::NotMedia),
     ("does not contain any stream", FailureKind::NoVideo),
+    ("could not write header", FailureKind::Container),
     // Said of encoders, and of servers that can't be reached when the header is to be written.
     ("error initializing output stream", FailureKind::Encoder),
 ];
@@ -153,7 +156,10 @@ impl FailureKind {
             Self::NoAudio => "no audio stream",
             Self::AudioCodec => "the audio codec can't be carried",
             Self::Encoder => "the encoder is missing or can't be opened",
-            Self::Option => "this ffmpeg does not know an option",
+            Self::Container => {
+                "the output's container can't carry this, or its name makes no sense"
+            }
+            Self::Option => "this ffmpeg does not know an option, a protocol or a format",
             Self::Permission => "permission denied",
             Self::DiskFull => "the disk is full",
             Self::Refusal => "refused by the server",
@@ -207,9 +213,13 @@ impl ChildFailure {
     /// The line that tells most: the last error, or else the last line.
     pub fn telling_line(&self) -> Option<&str> {
         // What ends with dashes would say why behind them.
-        let tells = |line: &&Line| line.level == Level::Error && !line.text.trim().ends_with("--");
-        let error = self.tail.iter().rev().find(tells);
-        error.or(self.tail.last()).map(|line| line.text.trim())
+        let tells = |line: &&&Line| {
+            let text = line.text.trim();
+            !text.is_empty() && !text.ends_with("--")
+        };
+        let lines: Vec<&Line> = self.tail.iter().rev().collect();
+        let error = lines.iter().filter(|line| line.level == Level::Error).find(tells);
+        error.or(lines.iter().find(tells)).map(|line| line.text.trim())
     }
 
     /// Everything, in several lines: how it ended, the command line, the last lines of stderr.
