@@ -28,7 +28,7 @@ impl Ring {
     pub(crate) fn limit(&self) -> u64 {
         let (mut slowest, mut fastest, mut ordered) = (NO_LIMIT, 0, 0);
         // Further down the chain others may be the ones who set the pace.
-        let mut downstream = None;
+        let mut downstream = NO_LIMIT;
         let mut is_read = false;
         for group in (0..GROUPS).filter(|&group| self.is_group_used(group)) {
             is_read = true;
@@ -38,7 +38,7 @@ impl Ring {
                 ordered += 1;
             } else {
                 let limit = self.group(group).limit.load(Ordering::Acquire);
-                downstream = self.pace(downstream, Some(limit).filter(|&limit| limit != NO_LIMIT));
+                downstream = self.pace(downstream, limit);
             }
         }
         let (cursor, held) = match self.policy() {
@@ -46,18 +46,17 @@ impl Ring {
             Policy::Block => (slowest, 1),
             Policy::DropOldest => (fastest, ordered),
         };
-        let room = (ordered > 0).then(|| cursor.saturating_add(self.room_beside(held)));
-        self.pace(downstream, room).unwrap_or(NO_LIMIT)
+        if ordered == 0 {
+            return downstream;
+        }
+        self.pace(downstream, cursor.saturating_add(self.room_beside(held)))
     }
 
     /// The limit of two that counts: that of the slowest reader where nothing may be lost, that of
-    /// the fastest where a slow one must not hold up the others.
-    fn pace(&self, one: Option<u64>, other: Option<u64>) -> Option<u64> {
-        let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
-        Some(match self.policy() {
-            Policy::Block => one.min(other),
-            Policy::DropOldest => one.max(other),
-        })
+    /// the fastest where a slow one must not hold up the others. No limit doesn't count.
+    fn pace(&self, one: u64, other: u64) -> u64 {
+        let (lower, higher) = (one.min(other), one.max(other));
+        if self.policy() == Policy::Block || higher == NO_LIMIT { lower } else { higher }
     }
 
     /// How many frames from its cursor on an ordered group has room for, when `held` slots are held
