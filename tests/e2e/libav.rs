@@ -119,7 +119,16 @@ fn pictures_of_every_kind_are_shown_as_ffmpeg_shows_them() -> Result<()> {
     run_ffmpeg(&["-ss", "0.5", "-i", &plain, "-c", "copy", &trimmed])?;
     let fields = ["-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-field_order", "tt"];
     let fields = clip(&namespace, "fields.mpg", &[&["-vf", "setfield=tff"], &fields[..]].concat())?;
-    kinds.extend([trimmed, fields]);
+    // Another size half-way, as a camera shows that is set anew.
+    let [large, small] = [("large.ts", "320x240", "0"), ("small.ts", "160x120", "1")].map(
+        |(file, size, offset)| -> Result<Vec<u8>> {
+            let options = ["-c:v", "libx264", "-s", size, "-output_ts_offset", offset];
+            Ok(fs::read(clip(&namespace, file, &options)?)?)
+        },
+    );
+    let resized = namespace.path("resized.ts");
+    fs::write(&resized, [large?, small?].concat())?;
+    kinds.extend([trimmed, fields, resized]);
     all_at_once(&kinds, |path| same(path, &[]))
 }
 

@@ -170,12 +170,20 @@ impl State {
         let Some(packet) = self.packets.front() else { return Verdict::Wait };
         let later = self.places.keys().any(|session| *session > packet.session);
         let place = self.places.get(&packet.session).copied();
-        let on_its_clock = place.filter(|place| {
-            !place.live || packet.source_ns.saturating_sub(place.source_ns) <= AHEAD_NS
-        });
+        let ahead_ns =
+            |packet: &Packet, place: Place| packet.source_ns.saturating_sub(place.source_ns);
+        let on_its_clock =
+            place.filter(|place| !place.live || ahead_ns(packet, *place) <= AHEAD_NS);
+        // The clock has stepped back, and this one was sent late.
+        let is_late = || {
+            let mut others = self.packets.iter().skip(1).filter(|it| it.session == packet.session);
+            others.any(|it| {
+                place.is_some_and(|place| ahead_ns(it, place).saturating_abs() <= AHEAD_NS)
+            })
+        };
         match on_its_clock {
             Some(place) => Verdict::Take(place.offset_ns),
-            None if later => Verdict::Drop,
+            None if later || is_late() => Verdict::Drop,
             None => {
                 self.is_ahead = place.is_some();
                 Verdict::Wait
@@ -289,6 +297,13 @@ mod tests {
         assert_eq!(taken(&queue), [0, 1, 2], "not a thousand seconds ahead");
         queue.place(1, live(1003, -1000));
         assert_eq!(taken(&queue), [3, 4]);
+    }
+
+    #[test]
+    fn audio_from_before_a_step_back_does_not_keep_what_follows_waiting() {
+        let queue = queue(&[(1, 8..10), (1, 16777..16778), (1, 0..3)]);
+        queue.place(1, live(0, 10));
+        assert_eq!(taken(&queue), [18, 19, 10, 11, 12], "but not the one that came late");
     }
 
     #[test]

@@ -69,6 +69,7 @@ static int make_graph(struct framelane_input *input) {
     avfilter_graph_free(&input->graph);
     input->graph = avfilter_graph_alloc();
     AVFilterInOut *start = avfilter_inout_alloc(), *end = avfilter_inout_alloc();
+    char *filters = NULL;
     int error = AVERROR(ENOMEM);
     if (!input->graph || !start || !end) goto out;
     // One picture at a time: what can be spared is for models.
@@ -83,15 +84,23 @@ static int make_graph(struct framelane_input *input) {
     if (error < 0) goto out;
     *start = (AVFilterInOut){av_strdup("in"), input->from, 0, NULL};
     *end = (AVFilterInOut){av_strdup("out"), input->to, 0, NULL};
-    error = avfilter_graph_parse_ptr(input->graph, input->filters, &end, &start, NULL);
+    // Like ffmpeg: pictures keep the size of the first.
+    filters = input->out_width ? av_asprintf("%s,scale=%d:%d:flags=bicubic", input->filters,
+                                             input->out_width, input->out_height)
+                               : av_strdup(input->filters);
+    error = filters ? avfilter_graph_parse_ptr(input->graph, filters, &end, &start, NULL) : error;
     if (error < 0) goto out;
     error = avfilter_graph_config(input->graph, NULL);
+    if (error < 0) goto out;
+    input->out_width = av_buffersink_get_w(input->to);
+    input->out_height = av_buffersink_get_h(input->to);
     input->width = frame->width;
     input->height = frame->height;
     input->pixel_format = frame->format;
     input->matrix = frame->colorspace;
     input->range = frame->color_range;
 out:
+    av_freep(&filters);
     avfilter_inout_free(&start);
     avfilter_inout_free(&end);
     if (error >= 0) return 0;

@@ -24,6 +24,7 @@ struct framelane_input {
     AVFrame *decoded, *picture;
     int video, audio;                   // indices of streams; negative where there is none
     int width, height, pixel_format;    // what the graph was made for
+    int out_width, out_height;          // what the first graph makes; 0 before there is one
     enum AVColorSpace matrix;
     enum AVColorRange range;
     int64_t next_pts;                   // in the video stream's time base: when the last frame ends
