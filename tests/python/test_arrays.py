@@ -229,6 +229,12 @@ def test_shapes_follow_the_pixel_format(background, like, pix_fmt, shape):
     assert frames == [(shape, pix_fmt or ("rgb24" if len(like) == 3 else "gray"))]
 
 
+@pytest.mark.parametrize(("like", "pix_fmt"), [((4, 6, 3), "gray"), ((4, 6), "yuv420p")])
+def test_a_shape_of_another_pixel_format_is_refused(like, pix_fmt):
+    with pytest.raises(ValueError, match=f"not {pix_fmt}"):
+        fl.Sink("cam", like=like, pix_fmt=pix_fmt)
+
+
 def test_opencv_and_pil_and_numpy_take_frames_without_a_copy(one_frame):
     cv2 = pytest.importorskip("cv2")
     image = pytest.importorskip("PIL.Image")

@@ -7,7 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from conftest import drain, feed, picture
+from conftest import drain, feed, picture, run_together
 
 import framelane as fl
 from framelane._stages import find_program
@@ -200,3 +200,15 @@ def wait_for_groups(ring: str, members: int) -> None:
         return sum(group["members"] for group in stat["groups"]) == members
 
     wait_until(joined)
+
+
+def test_metadata_goes_on_through_framelanes_own_worker(background):
+    def feed_with_boxes():
+        with fl.Sink("cam.in", like=(48, 64, 3)) as sink:
+            sink.write(picture(0), meta=b"boxes")
+
+    feeder = background(feed_with_boxes)
+    metas = background(lambda: [frame.meta for frame in fl.Source("cam.out", timeout=30)])
+    run_together([[find_program("worker"), "--from", "cam.in", "--to", "cam.out"]])
+    feeder.join()
+    assert metas.join() == [b"boxes"]

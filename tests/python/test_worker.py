@@ -368,18 +368,6 @@ def test_waiting_for_room_is_said(no_room, background, caplog):
     assert end.join() == list(range(8))
 
 
-def test_metadata_goes_on_through_framelanes_own_worker(background):
-    def feed_with_boxes():
-        with fl.Sink("cam.in", like=(48, 64, 3)) as sink:
-            sink.write(picture(0), meta=b"boxes")
-
-    feeder = background(feed_with_boxes)
-    metas = background(lambda: [frame.meta for frame in fl.Source("cam.out", timeout=30)])
-    run_together([[find_program("worker"), "--from", "cam.in", "--to", "cam.out"]])
-    feeder.join()
-    assert metas.join() == [b"boxes"]
-
-
 def test_bad_names_are_refused(monkeypatch):
     for arguments in [("a/b", "c"), ("a", "a"), ("x" * 300, "c")]:
         with pytest.raises(ValueError):

@@ -225,8 +225,8 @@ class Reader {
     reader_.reset(reader);
   }
 
-  // Calls `look` with the next frame, and releases it; it counts as failed when `look` throws. False when
-  // the stream has ended, or when asked to stop.
+  // Calls `look` with the next frame, and releases it; the frame counts as failed when `look` throws.
+  // False when the stream has ended, or when asked to stop.
   template <typename Look>
   bool next(Look look) {
     Frame frame;

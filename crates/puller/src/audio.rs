@@ -47,12 +47,14 @@ pub(crate) struct Audio {
 
 impl Audio {
     pub(crate) fn new(ring: SegmentName, policy: Policy, shutdown: Shutdown) -> Self {
-        let queue = Arc::new(Queue::after(track_of_readers(&ring)));
-        Self { ring, policy, shutdown, queue, publisher: None }
+        Self { ring, policy, shutdown, queue: Arc::default(), publisher: None }
     }
 
     /// Where a session's audio goes.
     pub(crate) fn inlet(&self, session: u64) -> Inlet {
+        if self.publisher.is_none() {
+            self.queue.set_earlier(track_of_readers(&self.ring));
+        }
         Inlet::new(Arc::clone(&self.queue), session)
     }
 

@@ -66,11 +66,9 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// A queue whose packets go to those who have been told that they are `earlier`.
-    pub(crate) fn after(earlier: Option<AudioTrack>) -> Self {
-        let queue = Self::default();
-        queue.lock().earlier = earlier;
-        queue
+    /// Says what those who read the ring of an earlier puller were told that its packets are.
+    pub(crate) fn set_earlier(&self, earlier: Option<AudioTrack>) {
+        self.lock().earlier = earlier;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -30,9 +30,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// For how long the ring of a stream is there at least.
 const APPEARANCE: Duration = Duration::from_millis(1500);
 
-/// How far a live source's frames may be ahead of what time has passed since the first: servers start
-/// a player in the past, at a key frame, and some of them far. To keep a
-/// constant rate, ffmpeg fills a jump of the source's clock with frames, as fast as it can.
+/// How far a live source's frames may be ahead of what time has passed since the first. Servers start
+/// a player in the past, some of them by many seconds; what is further ahead is a jump of the source's
+/// clock, which ffmpeg fills with frames to keep a constant rate, as fast as it can.
 const OUTRUN: Duration = Duration::from_secs(20);
 
 /// How a session ended well.
@@ -60,6 +60,8 @@ struct Puller {
     backoff: Backoff,
     /// How many inputs failed in a row that won't be any better next time.
     hopeless: usize,
+    /// When a session last had to be started anew.
+    started_anew: Option<Instant>,
     started: Instant,
 }
 
@@ -87,6 +89,7 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
         timeline: Timeline::new(live),
         backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
         hopeless: 0,
+        started_anew: None,
         started: Instant::now(),
         args,
     };
@@ -121,7 +124,7 @@ impl Puller {
             match self.session() {
                 Ok(Ending::Finished) if !self.args.is_any_live() => break Ok(true),
                 Ok(Ending::Finished) => self.turn += 1,
-                Ok(Ending::Again) => {}
+                Ok(Ending::Again) => self.before_another_start(),
                 Err(Trouble::Stopped) => break Ok(false),
                 Err(trouble) => {
                     if let Err(failure) = self.after(trouble) {
@@ -158,6 +161,15 @@ impl Puller {
             }
         }
         result.map(|_| ())
+    }
+
+    /// The first new start comes at once: the source has just shown what it is. One that calls for
+    /// another each time is given a rest.
+    fn before_another_start(&mut self) {
+        let now = Instant::now();
+        if self.started_anew.replace(now).is_some_and(|last| now - last < LONGEST_WAIT) {
+            self.context.shutdown.sleep(FIRST_WAIT);
+        }
     }
 
     /// Decides whether to go on after a session that went wrong, and waits before it does.

@@ -7,6 +7,7 @@ use framelane_conversion::{Conversion, ConversionError};
 use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::ffmpeg::{
     AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, FailureKind, Ffmpeg,
+    OutputKind,
 };
 use framelane_media::nut::{AudioStream, TimeBase, VideoParameters, WriteError, Writer};
 use framelane_media::{PatientPipe, Secrets};
@@ -119,6 +120,8 @@ pub(crate) struct Encoder {
     audio_time_base: Option<TimeBase>,
     /// How long it may take nothing.
     patience: Duration,
+    /// Whether it writes to a server, which may hang.
+    remote: bool,
     /// Whether what it writes is kept.
     keeps: bool,
 }
@@ -175,6 +178,7 @@ impl Encoder {
                 format,
                 audio_time_base: time_base,
                 patience,
+                remote: OutputKind::of(&options.output).is_live() || options.output.contains("://"),
                 keeps,
             }),
             Err(error) => Err(explain(&mut child, patience, error)),
@@ -215,7 +219,7 @@ impl Encoder {
             .map_err(|error| explain(&mut self.child, self.patience, error))
     }
 
-    /// Ends the stream, and waits until ffmpeg has written everything: for a file as long as that
+    /// Ends the stream, and waits until ffmpeg has written everything: on this machine as long as that
     /// takes, unless `hurry` says not to.
     pub(crate) fn finish(&mut self, hurry: impl Fn() -> bool) -> Result<(), EncoderError> {
         // Dropping the writer closes the pipe, which is how ffmpeg learns that it was all.
@@ -224,7 +228,7 @@ impl Encoder {
         let mut hurried = None;
         let takes = if self.keeps { RECORDING_ENDS } else { ENDING_TAKES };
         while hurried.is_none_or(|since: Instant| since.elapsed() < takes) {
-            if hurried.is_none() && (hurry() || (!self.keeps && start.elapsed() >= STALL)) {
+            if hurried.is_none() && (hurry() || (self.remote && start.elapsed() >= STALL)) {
                 hurried = Some(Instant::now());
             }
             match self.child.wait_timeout(LOOK_INTERVAL) {

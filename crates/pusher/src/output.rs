@@ -20,9 +20,9 @@ pub(crate) fn is_recording(output: &str) -> bool {
         "m3u8" | "mpd" => true,
         _ => picture_codec(output).is_some() && pattern_of(output).is_none(),
     };
-    // A device or a FIFO keeps nothing, and what /dev/stdout leads to has no name to add to.
-    let is_other =
-        output.starts_with("/dev/") || fs::metadata(output).is_ok_and(|it| !it.is_file());
+    // A device or a FIFO keeps nothing, and what stdout leads to has no name to add to.
+    let is_stream = ["/dev/std", "/dev/fd/"].iter().any(|start| output.starts_with(start));
+    let is_other = is_stream || fs::metadata(output).is_ok_and(|it| !it.is_file());
     !is_rewritten && !is_other && !output.contains("://") && !OutputKind::of(output).is_live()
 }
 
@@ -32,9 +32,11 @@ fn extension_of(output: &str) -> String {
 }
 
 /// Checks that a codec's frames are what a file of this name holds: ffmpeg would write H.264 into a
-/// PNG without a word. What is wrong comes back as a text.
-pub(crate) fn check_codec(output: &str, codec: &str) -> Result<(), String> {
-    let makes_video = ["264", "265", "hevc"].iter().any(|name| codec.contains(name));
+/// PNG without a word. What is wrong comes back as a text. A codec among ffmpeg's own `args` wins.
+pub(crate) fn check_codec(output: &str, codec: &str, args: &[String]) -> Result<(), String> {
+    let is_codec = |arg: &String| ["-c", "-c:v", "-codec:v", "-vcodec"].contains(&arg.as_str());
+    let makes_video = ["264", "265", "hevc"].iter().any(|name| codec.contains(name))
+        && !args.iter().any(is_codec);
     match picture_codec(output).filter(|_| makes_video) {
         Some(wanted) => {
             Err(format!("{output} holds pictures, and {codec} makes none: use --codec {wanted}"))
@@ -159,13 +161,13 @@ mod tests {
     #[test]
     fn a_picture_holds_no_video() {
         for (output, codec) in [("now.PNG", "libx264"), ("f-%d.jpg", "h264_nvenc")] {
-            let said = check_codec(output, codec).expect_err("no picture");
+            let said = check_codec(output, codec, &[]).expect_err("no picture");
             assert!(said.contains("use --codec "), "{said}");
         }
         for (output, codec) in
             [("now.png", "png"), ("a.mkv", "libx264"), ("rtmp://h/a.png", "h264_qsv")]
         {
-            assert_eq!(check_codec(output, codec), Ok(()));
+            assert_eq!(check_codec(output, codec, &[]), Ok(()));
         }
     }
 

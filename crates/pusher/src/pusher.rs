@@ -63,7 +63,7 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
     if args.codec == AUTO {
         args.codec = choose_encoder(&ffmpeg)?;
     }
-    check_codec(&args.output, &args.codec)
+    check_codec(&args.output, &args.codec, &args.output_args)
         .map_err(|text| Failure::new(ExitStatus::Usage, anyhow!(text)))?;
     let mut secrets = Secrets::default();
     secrets.add_output(&args.output);

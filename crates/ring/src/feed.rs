@@ -185,14 +185,22 @@ impl Ring {
 
     /// Whether workers live that publish to this ring what they take from `feed`.
     fn is_still_fed_by(&self, feed: &Feed) -> Result<bool, RingError> {
-        let Some(upstream) = self.open_ring_of(feed)? else { return Ok(false) };
-        let publishes_here =
-            |group: u8| upstream.group(group).output.load(Ordering::Acquire) == self.instance()[0];
-        match upstream.find_group(&feed.group).filter(|&group| publishes_here(group)) {
-            Some(group) => upstream
-                .with_tool(|tool| Ok(upstream.living_member(tool, group, NOBODY)?.is_some())),
-            None => Ok(false),
-        }
+        let upstream = match self.open_ring_of(feed) {
+            Ok(Some(upstream)) => upstream,
+            // Something else has the name by now.
+            Ok(None)
+            | Err(
+                RingError::NotARing(..)
+                | RingError::LayoutVersion { .. }
+                | RingError::Corrupt { .. },
+            ) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let Some(group) = upstream.find_group(&feed.group) else { return Ok(false) };
+        let publishes_here = |id| upstream.output_of(id) == self.instance()[0];
+        upstream.with_tool(|tool| {
+            Ok(upstream.find_living_member(tool, group, NOBODY, publishes_here)?.is_some())
+        })
     }
 
     /// The first seq that a new ordered group has to wait for.

@@ -21,6 +21,9 @@ use crate::group_name::{GroupName, words_to_text};
 use crate::ring::Ring;
 use crate::{Policy, RingError, Seq};
 
+/// What a worker has in its line before it has an output ring.
+pub(crate) const NO_OUTPUT_YET: u64 = u64::MAX;
+
 /// What a group that no worker limits has in its `limit`.
 pub(crate) const NO_LIMIT: u64 = u64::MAX;
 
@@ -115,6 +118,8 @@ impl Ring {
             _ if existing.is_none() => self.settle_end(group),
             Membership::Shared | Membership::Ordered => {}
         }
+        let output = if membership == Membership::Relaying { NO_OUTPUT_YET } else { 0 };
+        self.line(id).output.store(output, Ordering::Release);
         // The entry comes before the group is active: who dies in between is reaped by its entry,
         // and the group with it.
         self.line(id)
@@ -148,13 +153,11 @@ impl Ring {
         if ordered && let Some(holder) = self.living_member(tool, group, id)? {
             return Err(RingError::GroupTaken { ring, group: group_name, holder });
         }
-        let passes_on = self.group(group).output.load(Ordering::Acquire) != 0;
-        if passes_on
-            && membership == Membership::Shared
-            && self.living_member(tool, group, id)?.is_some()
-        {
-            // What it took would be missing in the workers' output.
-            let kind = "one of workers, which pass its frames on";
+        // What readers take would be missing in the workers' output.
+        let relays = membership == Membership::Relaying;
+        let is_other_kind = |id| (self.output_of(id) != 0) != relays;
+        if self.find_living_member(tool, group, id, is_other_kind)?.is_some() {
+            let kind = if relays { "read by others" } else { "one of workers, who pass it on" };
             return Err(RingError::GroupKind { ring, group: group_name, kind });
         }
         Ok(())
@@ -230,7 +233,6 @@ impl Ring {
             Seq::FIRST
         };
         entry.cursor.store(cursor.raw(), Ordering::Relaxed);
-        entry.output.store(0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -246,6 +248,12 @@ impl Ring {
         self.group(group).limit.store(limit, Ordering::Release);
     }
 
+    /// The ring that a member publishes to, by the first word of its instance: [`NO_OUTPUT_YET`]
+    /// before there is one, 0 for who publishes nothing.
+    pub(crate) fn output_of(&self, id: u8) -> u64 {
+        self.line(id).output.load(Ordering::Acquire)
+    }
+
     /// The process id of a living member of a group, other than `except`.
     pub(crate) fn living_member(
         &self,
@@ -253,7 +261,18 @@ impl Ring {
         group: u8,
         except: u8,
     ) -> Result<Option<u32>, RingError> {
-        for id in (0..SEATS).filter(|&id| id != except) {
+        self.find_living_member(tool, group, except, |_| true)
+    }
+
+    /// The same of one that is `wanted`, by its id.
+    pub(crate) fn find_living_member(
+        &self,
+        tool: &LockFile,
+        group: u8,
+        except: u8,
+        wanted: impl Fn(u8) -> bool,
+    ) -> Result<Option<u32>, RingError> {
+        for id in (0..SEATS).filter(|&id| id != except && wanted(id)) {
             let entry = Entry::unpack(self.line(id).entry.load(Ordering::Acquire));
             if entry.is_member_of(group) && tool.held_elsewhere(u16::from(id))? {
                 return Ok(Some(entry.pid));

@@ -113,11 +113,8 @@ shared_struct! {
         /// To which ring the group hands the end on, by the first word of that ring's instance; 0
         /// before it does.
         136 => handed_on: AtomicU64,
-        /// The ring that all members of the group publish to, by the first word of that ring's
-        /// instance; 0 where none does.
-        144 => output: AtomicU64,
         /// Must be 0.
-        152 => reserved_152: [AtomicU64; 45],
+        144 => reserved_144: [AtomicU64; 46],
     }
 }
 
@@ -133,8 +130,11 @@ shared_struct! {
         /// Until when it has waited for room in its output ring with a frame in hand, CLOCK_MONOTONIC in
         /// nanoseconds.
         24 => waited_until_ns: AtomicU64,
+        /// Workers: the ring that they publish to, by the first word of that ring's instance; all ones
+        /// before they have one. 0 for others.
+        32 => output: AtomicU64,
         /// Must be 0.
-        32 => reserved_32: [AtomicU64; 4],
+        40 => reserved_40: [AtomicU64; 3],
         /// The counted edge under way: 0 none; else kind in bits 0..7, groups in bits 8..15,
         /// counter in bits 16..23, slot in bits 32..63.
         64 => journal_edge: AtomicU64,

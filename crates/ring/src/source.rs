@@ -26,8 +26,9 @@ impl Source {
     ///
     /// # Errors
     /// [`RingError::SourceTaken`] when another source lives, [`RingError::HasFeed`] when workers
-    /// publish to the ring, [`RingError::Ended`] when the ring of an earlier stream still has users, [`RingError::Draining`] when they are asked to stop, [`RingError::PayloadTooLarge`] when an existing ring's
-    /// slots are too small; otherwise what creating and opening can meet.
+    /// publish to the ring, [`RingError::Ended`] when the ring of an earlier stream still has users,
+    /// [`RingError::Draining`] when they are asked to stop, [`RingError::PayloadTooLarge`] when an
+    /// existing ring's slots are too small; otherwise what creating and opening can meet.
     pub fn attach(name: &SegmentName, config: &RingConfig) -> Result<Self, RingError> {
         Self::join(Ring::create_or_open(name, config, |_| (), |_| false, |_| true)?)
     }
@@ -41,13 +42,8 @@ impl Source {
         if ring.end().is_some() {
             return Err(RingError::Ended(ring.name().to_owned()));
         }
-        if let Some(feed) = ring.feed() {
-            return Err(RingError::HasFeed { ring: ring.name().to_owned(), feed: feed.ring });
-        }
         let producer = Producer::join(ring)?;
-        if !producer.seat().try_lock_also(SOURCE_BYTE)? {
-            return Err(RingError::SourceTaken(producer.ring().name().to_owned()));
-        }
+        lock_source(&producer)?;
         // A source that died may have published a frame whose successor it did not store: what
         // the slots say counts, too. A slot it was still writing was discarded above or will be.
         let ring = producer.ring();
@@ -122,4 +118,21 @@ impl Source {
     pub fn end(&self) {
         self.ring().store_end(self.ring().next_seq());
     }
+}
+
+/// Makes a producer the source, under the lock under which a ring gets a feed: it has one of the two.
+fn lock_source(producer: &Producer) -> Result<(), RingError> {
+    let ring = producer.ring();
+    ring.with_tool(|tool| {
+        ring.with_tables(tool, || {
+            if ring.has_feed() {
+                let feed = ring.feed().map_or_else(|| "another".to_owned(), |feed| feed.ring);
+                return Err(RingError::HasFeed { ring: ring.name().to_owned(), feed });
+            }
+            if !producer.seat().try_lock_also(SOURCE_BYTE)? {
+                return Err(RingError::SourceTaken(ring.name().to_owned()));
+            }
+            Ok(())
+        })
+    })
 }

@@ -5,8 +5,8 @@
 //! still hold the frame before its cursor, so that costs the window one slot: on a block ring one for
 //! all, since what a faster group holds lies within the window of the slowest.
 //!
-//! On a drop-oldest ring the fastest reader sets the pace, whether it is an ordered group or a chain
-//! of workers further down: a slow one loses frames, and holds up nobody.
+//! On a drop-oldest ring the fastest of those who have a limit sets the pace, whether it is an ordered
+//! group or a chain of workers further down: a slow one loses frames, and does not hold up the others.
 //!
 //! An ordered group that joins late makes the limit fall: it may wait for a frame that is far
 //! behind those that others have got long ago. Frames beyond the limit may be on their way then,

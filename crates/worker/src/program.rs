@@ -136,6 +136,7 @@ impl<Stop: Fn() -> bool + Clone + Send + 'static> Program<Stop> {
         if self.framing == Framing::Each {
             running.end_well(out.len())?;
         } else {
+            running.expect_silence()?;
             self.running = Some(running);
         }
         Ok(())
@@ -195,7 +196,8 @@ impl Running {
         Ok(())
     }
 
-    /// Nothing may be there to read before the next frame is sent, or after the last one.
+    /// Nothing may be there to read after a frame. It may come later than that is looked at: so it is
+    /// once more before the next one is sent.
     fn expect_silence(&mut self) -> Result<(), ProgramError> {
         if self.from.has_more().map_err(|source| self.broken(source))? {
             let _ = self.child.kill();

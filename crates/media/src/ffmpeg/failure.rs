@@ -103,6 +103,7 @@ const PHRASES: &[(&str, FailureKind)] = &[
     ("moov atom not found", FailureKind::NotMedia),
     ("could not find codec parameters", FailureKind::NotMedia),
     ("does not contain any stream", FailureKind::NoVideo),
+    ("end of file", FailureKind::Network),
     ("could not write header", FailureKind::Container),
     // Said of encoders, and of servers that can't be reached when the header is to be written.
     ("error initializing output stream", FailureKind::Encoder),
@@ -276,6 +277,8 @@ mod tests {
         ];
         assert_eq!(kind(&rtsp), FailureKind::Refused);
         assert_eq!(kind(&rtsp[1..]), FailureKind::Encoder);
+        let closed = "[error] Could not write header (incorrect codec parameters ?): End of file";
+        assert_eq!(kind(&[closed]), FailureKind::Network);
         assert_eq!(kind(&[]), FailureKind::Unknown);
     }
 

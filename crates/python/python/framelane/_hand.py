@@ -13,8 +13,8 @@ class Hand:
     """A participant of both rings: it holds one frame at a time.
 
     ``frame`` is there from when it is claimed, ``out`` from when there is room for it. What was not
-    ``given`` to the model is nobody's output: it goes back for another worker. What ends the claim on the frame drops the arrays first: those that nobody holds any more need
-    not be taken back.
+    ``given`` to the model is nobody's output: it goes back for another worker. What ends the claim
+    on the frame drops the arrays first: those that nobody holds any more need not be taken back.
     """
 
     def __init__(self, from_ring: str, to_ring: str, group: str, slots: int | None) -> None:

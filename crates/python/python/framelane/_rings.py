@@ -14,6 +14,10 @@ from ._patience import claim
 from ._patience import room as room_on
 
 
+#: The dimensions of frames that a process makes itself, by their pixel format.
+_DIMENSIONS = {"rgb24": 3, "bgr24": 3, "gray": 2}
+
+
 class Source:
     """Yields the frames of a ring.
 
@@ -159,6 +163,9 @@ class Sink:
         if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] != 3):
             raise ValueError(f"frames are (height, width, 3) or (height, width), not {shape}")
         pix_fmt = pix_fmt or ("rgb24" if len(shape) == 3 else "gray")
+        if _DIMENSIONS.get(pix_fmt) != len(shape):
+            fitting = [name for name, count in _DIMENSIONS.items() if count == len(shape)]
+            raise ValueError(f"frames of shape {shape} are {' or '.join(fitting)}, not {pix_fmt}")
         slots = 8 if slots is None else slots
         self._place = Writer(ring, shape[1], shape[0], pix_fmt, slots, on_full, fps)
 

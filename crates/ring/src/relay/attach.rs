@@ -11,6 +11,7 @@ use crate::consumer::Consumer;
 use crate::entry::Membership;
 use crate::feed::Feed;
 use crate::group_name::GroupName;
+use crate::groups::NO_OUTPUT_YET;
 use crate::life::Taker;
 use crate::producer::Producer;
 use crate::ring::Ring;
@@ -145,23 +146,22 @@ impl Relay {
     }
 }
 
-/// Makes `output` the ring that all members of the group publish to: each frame goes through one of
-/// them, so with two rings both would lack frames.
+/// Notes where this worker publishes to. All members of a group publish to one ring: each frame goes
+/// through one of them, so with two rings both would lack frames.
 fn share_output(input: &Consumer, group: &GroupName, output: &Ring) -> Result<(), RingError> {
-    let (from, bit, [instance, _]) = (input.ring(), input.group(), output.instance());
-    let shared = &from.group(bit).output;
+    let (from, bit, id) = (input.ring(), input.group(), input.seat().id());
+    let [instance, _] = output.instance();
     from.with_tool(|tool| {
         from.with_tables(tool, || {
-            let theirs = shared.load(Ordering::Acquire);
-            let differs = theirs != 0 && theirs != instance;
-            if differs && from.living_member(tool, bit, input.seat().id())?.is_some() {
+            let differs = |id| ![NO_OUTPUT_YET, instance].contains(&from.output_of(id));
+            if from.find_living_member(tool, bit, id, differs)?.is_some() {
                 return Err(RingError::OtherOutput {
                     ring: from.name().to_owned(),
                     group: group.to_string(),
                     output: output.name().to_owned(),
                 });
             }
-            shared.store(instance, Ordering::Release);
+            from.line(id).output.store(instance, Ordering::Release);
             Ok(())
         })
     })

@@ -34,7 +34,26 @@ fn workers_of_one_group_publish_to_one_ring() {
     drop(attach(&from, &to, "worker").expect("the same ring"));
     drop(attach(&from, &other, "other").expect("a group of its own"));
     drop(first);
-    attach(&from, &other, "worker").expect("nobody is left to share the frames with");
+    // Of those who are gone nothing is left that could be in the way of several new ones.
+    let _new = [0, 1].map(|_| attach(&from, &other, "worker").expect("nobody publishes elsewhere"));
+}
+
+#[test]
+fn a_group_is_of_workers_or_of_readers() {
+    let namespace = Namespace::new();
+    let [from, to] = ["cam.in", "cam.out"].map(|name| namespace.name(name));
+    let _source = lossless_source(&from, 4);
+    let join =
+        || Consumer::join(Ring::open(&from).expect("there"), &"worker".parse().expect("good"));
+    let reader = join().expect("the first");
+    let readers = [reader, join().expect("another reader")];
+    let refused = attach(&from, &to, "worker").expect_err("what they take would be missing");
+    assert!(matches!(refused, RingError::GroupKind { .. }), "{refused}");
+    drop(readers);
+    let worker = attach(&from, &to, "worker").expect("they are gone");
+    assert!(matches!(join(), Err(RingError::GroupKind { .. })));
+    drop(worker);
+    drop([0, 1].map(|_| join().expect("they are gone")));
 }
 
 #[test]
