@@ -7,14 +7,13 @@ use framelane_conversion::{Conversion, ConversionError};
 use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::ffmpeg::{
     AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, FailureKind, Ffmpeg,
-    OutputKind,
 };
 use framelane_media::nut::{AudioStream, TimeBase, VideoParameters, WriteError, Writer};
 use framelane_media::{PatientPipe, Secrets};
 use framelane_ring::AudioTrack;
 use framelane_stage::Shutdown;
 
-use crate::output::is_recording;
+use crate::output::{is_on_disk, is_recording};
 use crate::silence::Silence;
 
 /// What ffmpeg is told of a stream whose frame rate nobody knows: encoders plan by it.
@@ -120,8 +119,8 @@ pub(crate) struct Encoder {
     audio_time_base: Option<TimeBase>,
     /// How long it may take nothing.
     patience: Duration,
-    /// Whether it writes to a server, which may hang.
-    remote: bool,
+    /// Whether nobody has to take what it writes, and so nobody can hang.
+    on_disk: bool,
     /// Whether what it writes is kept.
     keeps: bool,
 }
@@ -178,7 +177,7 @@ impl Encoder {
                 format,
                 audio_time_base: time_base,
                 patience,
-                remote: OutputKind::of(&options.output).is_live() || options.output.contains("://"),
+                on_disk: is_on_disk(&options.output),
                 keeps,
             }),
             Err(error) => Err(explain(&mut child, patience, error)),
@@ -219,7 +218,7 @@ impl Encoder {
             .map_err(|error| explain(&mut self.child, self.patience, error))
     }
 
-    /// Ends the stream, and waits until ffmpeg has written everything: on this machine as long as that
+    /// Ends the stream, and waits until ffmpeg has written everything: on disk as long as that
     /// takes, unless `hurry` says not to.
     pub(crate) fn finish(&mut self, hurry: impl Fn() -> bool) -> Result<(), EncoderError> {
         // Dropping the writer closes the pipe, which is how ffmpeg learns that it was all.
@@ -228,7 +227,7 @@ impl Encoder {
         let mut hurried = None;
         let takes = if self.keeps { RECORDING_ENDS } else { ENDING_TAKES };
         while hurried.is_none_or(|since: Instant| since.elapsed() < takes) {
-            if hurried.is_none() && (hurry() || (self.remote && start.elapsed() >= STALL)) {
+            if hurried.is_none() && (hurry() || (!self.on_disk && start.elapsed() >= STALL)) {
                 hurried = Some(Instant::now());
             }
             match self.child.wait_timeout(LOOK_INTERVAL) {

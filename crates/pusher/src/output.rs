@@ -20,10 +20,15 @@ pub(crate) fn is_recording(output: &str) -> bool {
         "m3u8" | "mpd" => true,
         _ => picture_codec(output).is_some() && pattern_of(output).is_none(),
     };
-    // A device or a FIFO keeps nothing, and what stdout leads to has no name to add to.
+    is_on_disk(output) && !is_rewritten
+}
+
+/// Whether the output is a file, or several, on this machine, and nobody has to take what is written:
+/// no server, device or FIFO, and nothing that was opened by somebody else, like stdout.
+pub(crate) fn is_on_disk(output: &str) -> bool {
     let is_stream = ["/dev/std", "/dev/fd/"].iter().any(|start| output.starts_with(start));
     let is_other = is_stream || fs::metadata(output).is_ok_and(|it| !it.is_file());
-    !is_rewritten && !is_other && !output.contains("://") && !OutputKind::of(output).is_live()
+    !is_other && !output.contains("://") && !OutputKind::of(output).is_live()
 }
 
 fn extension_of(output: &str) -> String {
@@ -34,7 +39,10 @@ fn extension_of(output: &str) -> String {
 /// Checks that a codec's frames are what a file of this name holds: ffmpeg would write H.264 into a
 /// PNG without a word. What is wrong comes back as a text. A codec among ffmpeg's own `args` wins.
 pub(crate) fn check_codec(output: &str, codec: &str, args: &[String]) -> Result<(), String> {
-    let is_codec = |arg: &String| ["-c", "-c:v", "-codec:v", "-vcodec"].contains(&arg.as_str());
+    let is_codec = |arg: &String| {
+        let stream = arg.strip_prefix("-codec").or_else(|| arg.strip_prefix("-c"));
+        arg == "-vcodec" || stream.is_some_and(|stream| ["", ":v", ":0", ":v:0"].contains(&stream))
+    };
     let makes_video = ["264", "265", "hevc"].iter().any(|name| codec.contains(name))
         && !args.iter().any(is_codec);
     match picture_codec(output).filter(|_| makes_video) {
@@ -163,6 +171,8 @@ mod tests {
         for (output, codec) in [("now.PNG", "libx264"), ("f-%d.jpg", "h264_nvenc")] {
             let said = check_codec(output, codec, &[]).expect_err("no picture");
             assert!(said.contains("use --codec "), "{said}");
+            let args = ["-codec", "png"].map(str::to_owned);
+            assert_eq!(check_codec(output, codec, &args), Ok(()), "ffmpeg's own option wins");
         }
         for (output, codec) in
             [("now.png", "png"), ("a.mkv", "libx264"), ("rtmp://h/a.png", "h264_qsv")]

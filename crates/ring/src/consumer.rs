@@ -58,7 +58,7 @@ impl Consumer {
     /// Joins a group, which is made if it isn't there.
     ///
     /// # Errors
-    /// [`RingError::GroupKind`] when the group is ordered, [`RingError::NoSeat`] and
+    /// [`RingError::GroupKind`] when the group is ordered or has workers, [`RingError::NoSeat`] and
     /// [`RingError::NoGroup`] when the ring is full, `NotFound` when it just lost its name.
     pub fn join(ring: Ring, group: &GroupName) -> Result<Self, RingError> {
         Self::join_as(ring, group, Membership::Shared)

@@ -73,7 +73,8 @@ pub enum RingError {
         /// The process id of its member, as that one sees itself.
         holder: u32,
     },
-    /// The group exists with the other kind of order.
+    /// The group exists, and its members are of another kind: several or one in order, workers or
+    /// readers.
     #[error("group '{group}' of ring '{ring}' is {kind}: choose another --group")]
     GroupKind {
         /// The ring's name.

@@ -157,7 +157,7 @@ impl Ring {
         let relays = membership == Membership::Relaying;
         let is_other_kind = |id| (self.output_of(id) != 0) != relays;
         if self.find_living_member(tool, group, id, is_other_kind)?.is_some() {
-            let kind = if relays { "read by others" } else { "one of workers, who pass it on" };
+            let kind = if relays { "one of readers" } else { "one of workers" };
             return Err(RingError::GroupKind { ring, group: group_name, kind });
         }
         Ok(())

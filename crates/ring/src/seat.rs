@@ -68,6 +68,7 @@ impl Seat {
         failpoint("join.cleaned");
         let line = ring.line(id);
         line.joined_ns.store(monotonic_ns(), Ordering::Relaxed);
+        line.output.store(0, Ordering::Relaxed);
         line.age.iter().chain(&line.hold).for_each(|bucket| bucket.store(0, Ordering::Relaxed));
         let holding = AtomicBool::new(false);
         Ok(Self { ring, own, id, group: None, holding })

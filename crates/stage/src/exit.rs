@@ -153,6 +153,7 @@ impl From<RingError> for Failure {
             | RingError::BadGroupName(_) => ExitStatus::Usage,
             RingError::SourceTaken(_)
             | RingError::GroupTaken { .. }
+            | RingError::GroupKind { .. }
             | RingError::OtherOutput { .. }
             | RingError::HasFeed { .. } => ExitStatus::Taken,
             _ => ExitStatus::Ring,

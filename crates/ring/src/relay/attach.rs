@@ -50,7 +50,7 @@ impl Relay {
     /// [`RingError::Ended`] when the output ring of an earlier stream still has users,
     /// [`RingError::Draining`] when those of either ring are asked to stop,
     /// [`RingError::PayloadTooLarge`] when its slots are too small, [`RingError::OtherOutput`] when
-    /// the group's other workers publish elsewhere, [`RingError::HasFeed`] and
+    /// the group's other workers publish elsewhere, [`RingError::GroupKind`] when readers are in it, [`RingError::HasFeed`] and
     /// [`RingError::SourceTaken`] when the output ring has others who publish to it; otherwise what
     /// joining meets.
     pub fn attach(
