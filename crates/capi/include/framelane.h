@@ -68,7 +68,8 @@ typedef enum fl_pixel_format {
 } fl_pixel_format;
 
 // A frame in the hands of a worker. It ends by fl_job_publish, fl_job_forward, fl_job_skip,
-// fl_job_give_back or fl_job_fail; from then on every call with it is FL_OUT_OF_TURN, until the next claim.
+// fl_job_give_back or fl_job_fail; from then on every call with it is FL_OUT_OF_TURN, until the
+// next claim.
 typedef struct fl_job fl_job;
 
 // A reader: a place in a ring, and the one frame that it may hold.
@@ -228,14 +229,13 @@ void fl_worker_close(struct fl_worker *worker);
 enum fl_status fl_job_acquire(struct fl_job *job, uint32_t timeout_ms, struct fl_output *output);
 
 // Publishes the slot that was acquired, with this much metadata, and then releases the input, whose
-// own metadata goes no further unless it was copied. The
-// job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY or FL_TOO_LARGE; after any other failure its
-// frame has gone back for another worker.
+// own metadata goes no further unless it was copied. The job is finished, unless it is
+// FL_OUT_OF_TURN, FL_BUSY or FL_TOO_LARGE; after any other failure its frame has gone back for
+// another worker.
 //
 // Safety:
 // `job` is NULL or a job of an open worker.
-enum fl_status fl_job_publish(struct fl_job *job,
-                              size_t meta_len);
+enum fl_status fl_job_publish(struct fl_job *job, size_t meta_len);
 
 // Passes the input on as it is, metadata included, marked as unprocessed, through the slot that was
 // acquired, if there is one. The job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY, or there was no

@@ -10,8 +10,8 @@
 //
 // Owners are move-only. A Job that is destroyed unfinished gives its frame back to the other workers;
 // by an exception, that counts as a failure of the frame, so that a bad one does not go round for
-// ever. A Worker that is destroyed leaves both rings. A Job must not
-// outlive its Worker, nor be used by two threads at once.
+// ever. A Worker that is destroyed leaves both rings. A Job must not outlive its Worker, nor be used
+// by two threads at once.
 
 #ifndef FRAMELANE_HPP
 #define FRAMELANE_HPP

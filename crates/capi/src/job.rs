@@ -16,7 +16,8 @@ use crate::handle::Handle;
 use crate::status::{Failure, fl_status, guard};
 
 /// A frame in the hands of a worker. It ends by fl_job_publish, fl_job_forward, fl_job_skip,
-/// fl_job_give_back or fl_job_fail; from then on every call with it is FL_OUT_OF_TURN, until the next claim.
+/// fl_job_give_back or fl_job_fail; from then on every call with it is FL_OUT_OF_TURN, until the
+/// next claim.
 #[derive(Debug)]
 #[expect(non_camel_case_types, reason = "these are the names that C sees")]
 pub struct fl_job {
@@ -86,9 +87,9 @@ pub unsafe extern "C" fn fl_job_acquire(
 }
 
 /// Publishes the slot that was acquired, with this much metadata, and then releases the input, whose
-/// own metadata goes no further unless it was copied. The
-/// job is finished, unless it is FL_OUT_OF_TURN, FL_BUSY or FL_TOO_LARGE; after any other failure its
-/// frame has gone back for another worker.
+/// own metadata goes no further unless it was copied. The job is finished, unless it is
+/// FL_OUT_OF_TURN, FL_BUSY or FL_TOO_LARGE; after any other failure its frame has gone back for
+/// another worker.
 ///
 /// # Safety
 /// `job` is NULL or a job of an open worker.

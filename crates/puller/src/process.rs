@@ -148,26 +148,22 @@ impl ProcessDecoder {
             .map_err(|error| Trouble::of_read(error, stall_timeout))
             .and_then(|reader| video_of(&reader).map(|video| (reader, video)));
         match opened {
-            Ok((reader, (stream, piped))) => Ok(Self {
-                child,
-                reader,
-                stream,
-                geometry: piped.with_format(options.format),
-                piped,
-                options,
-                conversion: None,
-                lines,
-                stall_timeout,
-            }),
+            Ok((reader, (stream, piped))) => {
+                wait_for_words(&lines);
+                Ok(Self {
+                    child,
+                    reader,
+                    stream,
+                    geometry: piped.with_format(options.format),
+                    piped,
+                    options,
+                    conversion: None,
+                    lines,
+                    stall_timeout,
+                })
+            }
             Err(trouble) => Err(explain(&mut child, trouble)),
         }
-    }
-}
-
-impl ProcessDecoder {
-    /// Whether ffmpeg has said what is in the input.
-    fn has_said_all(&self) -> bool {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).is_complete()
     }
 }
 
@@ -197,11 +193,6 @@ impl Decoder for ProcessDecoder {
     }
 
     fn input_info(&self) -> MediaInfo {
-        let start = Instant::now();
-        // The first frame may have come sooner than the thread that reads what ffmpeg says.
-        while !self.has_said_all() && start.elapsed() < SAYING_TAKES {
-            thread::sleep(LOOK_INTERVAL);
-        }
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).info().clone()
     }
 
@@ -271,6 +262,16 @@ impl Decoder for ProcessDecoder {
     fn stop(&mut self) {
         // What can't be reaped is reaped by the next attempt, or by the end of this process.
         let _ = self.child.stop(ENDING_TAKES);
+    }
+}
+
+/// Waits a moment until ffmpeg has said what is in the input: the first frame may have come sooner
+/// than the thread that reads that.
+fn wait_for_words(lines: &Mutex<InputLines>) {
+    let start = Instant::now();
+    let complete = || lines.lock().unwrap_or_else(PoisonError::into_inner).is_complete();
+    while !complete() && start.elapsed() < SAYING_TAKES {
+        thread::sleep(LOOK_INTERVAL);
     }
 }
 

@@ -212,7 +212,8 @@ impl Puller {
         let decoder = decoder.as_mut();
         let format = self.args.pix_fmt;
         let known = self.known();
-        if known.must_start_anew(decoder, format) || (live && known.wish.seen(decoder.sees_audio()))
+        // A file was looked at before.
+        if live && (known.must_start_anew(decoder, format) || known.wish.seen(decoder.sees_audio()))
         {
             decoder.stop();
             return Ok(Ending::Again);

@@ -110,7 +110,8 @@ impl Consumer {
         self.group
     }
 
-    /// Claims the oldest frame that is ready for the group, waiting at most `patience`.
+    /// Claims the oldest frame that is ready for the group, waiting at most `patience`. One that no
+    /// member survives is dropped, and counted: nobody here could pass it on.
     ///
     /// # Errors
     /// [`RingError::StillHolding`] when a frame is ready but the last grant is still out, [`RingError::LostSeat`], and
@@ -119,6 +120,10 @@ impl Consumer {
         let mut waiting_since = None;
         loop {
             match self.take(NO_LIMIT)? {
+                Found::Frame(grant) if grant.is_poison() => {
+                    grant.drop_as(DropReason::Poison)?;
+                    continue;
+                }
                 Found::Frame(grant) => return Ok(Claim::Frame(grant)),
                 Found::Ended => return Ok(Claim::Ended),
                 Found::Beyond | Found::Nothing => {}

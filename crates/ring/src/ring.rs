@@ -221,16 +221,12 @@ impl Ring {
 
     /// Checks that a slot has room for what a record states.
     pub(crate) fn check_room(&self, record: &Record) -> Result<(), RingError> {
-        if record.payload_bytes <= self.payload_capacity()
-            && record.meta_bytes <= self.meta_capacity()
-        {
+        self.check_payload(record.payload_bytes)?;
+        if record.meta_bytes <= self.meta_capacity() {
             return Ok(());
         }
-        Err(RingError::PayloadTooLarge {
-            ring: self.name().to_owned(),
-            capacity: self.payload_capacity(),
-            needed: record.payload_bytes,
-        })
+        let (ring, capacity) = (self.name().to_owned(), self.meta_capacity());
+        Err(RingError::PayloadTooLarge { ring, capacity, needed: record.meta_bytes })
     }
 
     /// Rings one group's members once.

@@ -2,8 +2,8 @@
 //!
 //! The options cure what plain command lines suffer from: rounded timestamps, audio and video
 //! shifted against each other, a hidden frame of delay, a leak, and latency from decoder threads.
-//! Both pipes carry timestamps that are later than the source's: [`source_time_ns`]. Where the stage can
-//! make the frames by itself, the pipe carries the pictures that it makes them of.
+//! Both pipes carry timestamps that are later than the source's: [`source_time_ns`]. Where the stage
+//! can make the frames by itself, the pipe carries the pictures that it makes them of.
 
 use std::os::fd::RawFd;
 use std::thread;

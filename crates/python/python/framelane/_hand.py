@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ._arrays import Frame, Output, claimed
 from ._native import NoPlace, Relay, TimedOut
-from ._patience import claim, room
+from ._patience import claim, room_for
 
 
 class Hand:
@@ -31,7 +31,7 @@ class Hand:
             self.frame = claim(self._relay, self._rings, timeout)
         if self.frame is None:
             return None
-        out = room(self._relay, self._rings[1], timeout)
+        out = room_for(self._relay, self._rings[1], timeout)
         if out is None:
             self.give_back()
             return None

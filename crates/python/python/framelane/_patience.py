@@ -37,7 +37,7 @@ def claim(place: _Place, rings: tuple[str, ...], timeout: float | None) -> Frame
     return claimed(frame, token)
 
 
-def room(relay: Relay, ring: str, timeout: float | None) -> Output | None:
+def room_for(relay: Relay, ring: str, timeout: float | None) -> Output | None:
     """Room on a ring for the output of the frame in hand; None when asked to stop."""
     try:
         return relay.acquire(Output, _QUIET if timeout is None else timeout)

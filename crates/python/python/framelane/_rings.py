@@ -10,8 +10,7 @@ from typing import Any
 
 from ._arrays import Frame, Output, as_meta, check_in_hand, claimed, store
 from ._native import Claim, FramelaneError, Reader, Relay, Writer
-from ._patience import claim
-from ._patience import room as room_on
+from ._patience import claim, room_for
 
 
 #: The dimensions of frames that a process makes itself, by their pixel format.
@@ -244,7 +243,7 @@ class Sink:
         if pts not in (None, frame.pts) and round(pts * 1e9) != frame.pts_ns:
             raise ValueError(f"frame {frame.seq} is shown at {frame.pts} s: its output is, too")
         source._lacks_room = True
-        pixels = room_on(relay, source._rings[1], self.timeout)
+        pixels = room_for(relay, source._rings[1], self.timeout)
         if pixels is None:
             raise FramelaneError(f"asked to stop while the output of frame {frame.seq} had no room")
         source._lacks_room = False

@@ -171,3 +171,20 @@ fn a_second_source_is_refused_and_a_new_one_goes_on_numbering() {
         assert_eq!(numbers, [0, 2], "the seq that was skipped is used up");
     });
 }
+
+#[test]
+fn a_frame_that_no_reader_survives_is_dropped_and_counted() {
+    on_both(&config(Policy::Block, 4), |ring| {
+        let mut reader = consumer(ring, "readers");
+        let mut numbers = source(ring);
+        assert!(publish(&mut numbers, LONG) && publish(&mut numbers, LONG));
+        for _ in 0..3 {
+            let frame = claim(&mut reader);
+            assert_eq!(check(&frame), 0);
+            frame.fail().expect("given back");
+        }
+        assert_eq!(check(&claim(&mut reader)), 1);
+        let books = &ring.snapshot().expect("readable").groups[0].books;
+        assert_eq!((books.dropped["poison"], books.delivered), (1, 1), "{books:?}");
+    });
+}
