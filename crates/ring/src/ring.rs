@@ -212,11 +212,11 @@ impl Ring {
     /// # Errors
     /// [`RingError::PayloadTooLarge`].
     pub fn check_payload(&self, bytes: usize) -> Result<(), RingError> {
-        let (ring, capacity) = (self.name().to_owned(), self.payload_capacity());
+        let capacity = self.payload_capacity();
         if bytes <= capacity {
             return Ok(());
         }
-        Err(RingError::PayloadTooLarge { ring, capacity, needed: bytes })
+        Err(RingError::PayloadTooLarge { ring: self.name().to_owned(), capacity, needed: bytes })
     }
 
     /// Checks that a slot has room for what a record states.
