@@ -41,7 +41,8 @@ impl Chain {
             Role::Source => {
                 let args = ["source", "a", "--frames", &frames, "--policy", self.policy];
                 // Not so fast that it is over before the rings can be looked at.
-                peer.args(args).args(["--pace", "1000"])
+                let source = peer.args(args).args(["--pace", "1000"]);
+                if self.policy == "block" { source } else { source.args(["--audience", "b"]) }
             }
             Role::Worker => peer.args(["worker", "a", "b"]),
             Role::Sink => peer.args(["sink", "b", &self.log()]),

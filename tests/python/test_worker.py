@@ -138,10 +138,19 @@ def test_breaking_out_of_the_loop_gives_the_frame_back(background):
 def test_several_workers_in_threads_share_the_frames(background):
     feeder, end = background(lambda: feed("cam.in", 60)), background(lambda: drain("cam.out"))
     counts = []
+    # A worker that came when the stream was over would wait for the next one.
+    all_are_there = threading.Barrier(3, timeout=30)
 
     def work():
+        def model(frame):
+            if not models:
+                models.append(frame.seq)
+                all_are_there.wait()
+            return frame
+
+        models = []
         with fl.Worker("cam.in", "cam.out", slots=5, timeout=30) as worker:
-            counts.append(worker.run(lambda frame: frame).processed)
+            counts.append(worker.run(model).processed)
 
     workers = [background(work) for _ in range(3)]
     for worker in workers:
@@ -149,7 +158,7 @@ def test_several_workers_in_threads_share_the_frames(background):
     feeder.join()
     # A group without order takes them as they come; each comes once.
     assert sorted(seq for seq, _, _ in end.join()) == list(range(60))
-    assert sum(counts) == 60
+    assert sum(counts) == 60 and len(counts) == 3
 
 
 def test_waiting_ends_with_a_time_out_and_lets_other_threads_run(background):

@@ -46,6 +46,10 @@ enum Part {
         /// Microseconds between frames.
         #[arg(long, default_value = "0")]
         pace: u64,
+        /// Publish nothing before this ring has a reader: a live stream waits for nobody, and who
+        /// comes when it is over would wait for the next one.
+        #[arg(long, value_name = "RING")]
+        audience: Option<SegmentNameArg>,
     },
     /// Copies frames from one ring to another.
     Worker {
@@ -104,10 +108,12 @@ fn main() -> ExitCode {
 fn play(part: Part) -> Result<()> {
     let shutdown = Shutdown::on_signals()?;
     match part {
-        Part::Source { ring, frames, policy, slots, pace } => {
+        Part::Source { ring, frames, policy, slots, pace, audience } => {
             let config =
                 RingConfig { slots, payload_capacity: pattern::BYTES, meta_capacity: 64, policy };
-            source(&ring.0, &config, frames, Duration::from_micros(pace), &shutdown)
+            let audience = audience.map(|ring| ring.0);
+            let pace = Duration::from_micros(pace);
+            source(&ring.0, &config, frames, pace, audience.as_ref(), &shutdown)
         }
         Part::Worker { from, to, slots, hold, poison } => {
             worker(&from.0, &to.0, slots, Duration::from_micros(hold), poison, &shutdown)
@@ -155,6 +161,7 @@ fn source(
     config: &RingConfig,
     frames: u64,
     pace: Duration,
+    audience: Option<&SegmentName>,
     shutdown: &Shutdown,
 ) -> Result<()> {
     // The ring of a source that was killed after it had ended the stream says that all is done.
@@ -162,6 +169,9 @@ fn source(
         return Ok(());
     }
     let Some(mut source) = join(shutdown, || Source::attach(name, config))? else { return Ok(()) };
+    if let Some(ring) = audience {
+        wait_for_readers(ring, shutdown)?;
+    }
     let mut given_up = None;
     while source.next_seq().number() < frames && !shutdown.requested() {
         let live = config.policy == Policy::DropOldest;
@@ -188,6 +198,19 @@ fn source(
     }
     if source.next_seq().number() >= frames {
         source.end();
+    }
+    Ok(())
+}
+
+fn wait_for_readers(ring: &SegmentName, shutdown: &Shutdown) -> Result<()> {
+    while !shutdown.requested() {
+        match Ring::open(ring).and_then(|ring| ring.snapshot()) {
+            Ok(snapshot) if !snapshot.groups.is_empty() => break,
+            Ok(_) | Err(RingError::Shm(ShmError::NotFound(_))) => {
+                shutdown.sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(())
 }
