@@ -212,3 +212,10 @@ def test_metadata_goes_on_through_framelanes_own_worker(background):
     run_together([[find_program("worker"), "--from", "cam.in", "--to", "cam.out"]])
     feeder.join()
     assert metas.join() == [b"boxes"]
+
+
+def test_a_sink_that_was_closed_says_so_at_once():
+    sink = fl.Sink("cam.in", like=(48, 64, 3), on_full="drop-oldest")
+    sink.close()
+    with pytest.raises(fl.FramelaneError, match="this place on ring 'cam.in' was closed"):
+        sink.write(picture(0))

@@ -289,7 +289,7 @@ with fl.Worker("cam.in", "cam.out", slots=4) as worker:
 """
 
 
-def test_a_worker_killed_in_its_model_loses_no_frame(background):
+def test_a_worker_killed_in_its_model_loses_no_frame(background, caplog):
     feeder, end = background(lambda: feed("cam.in", 12)), background(lambda: drain("cam.out"))
     victim = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
     assert victim.stdout.readline() == "in the model\n"
@@ -307,6 +307,9 @@ def test_a_worker_killed_in_its_model_loses_no_frame(background):
     assert [seq for seq, _, _ in frames] == list(range(12))
     assert all(np.array_equal(array, 255 - picture(seq)) for seq, _, array in frames)
     assert redelivered == [5]
+    # Whoever noticed it in this process has said so in Python's log.
+    told = rf"cleaned up after a dead process \(ring=\"cam.in\", pid={victim.pid}, "
+    assert re.search(told, caplog.text), caplog.text
 
 
 def test_only_the_frame_itself_can_be_forwarded(background):

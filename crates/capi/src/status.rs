@@ -62,7 +62,7 @@ impl Failure {
 
 impl From<RingError> for Failure {
     fn from(error: RingError) -> Self {
-        Self::new(status_of(&error), words(&error))
+        Self::new(status_of(&error), error.with_causes())
     }
 }
 
@@ -70,17 +70,6 @@ impl From<ShmError> for Failure {
     fn from(error: ShmError) -> Self {
         RingError::from(error).into()
     }
-}
-
-/// An error with its causes, in one line.
-fn words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words += &format!(": {error}");
-        cause = error.source();
-    }
-    words
 }
 
 fn status_of(error: &RingError) -> fl_status {
@@ -92,8 +81,10 @@ fn status_of(error: &RingError) -> fl_status {
             ShmError::ForeignOwner { .. } => FL_BAD_RING,
             _ => FL_SYSTEM,
         },
-        RingError::BadConfig(_) | RingError::BadGroupName(_) => FL_BAD_ARGUMENT,
-        RingError::PayloadTooLarge { .. } => FL_TOO_LARGE,
+        RingError::BadConfig(_) | RingError::BadGroupName(_) | RingError::BadRecord { .. } => {
+            FL_BAD_ARGUMENT
+        }
+        RingError::PayloadTooLarge { .. } | RingError::MetaTooLarge { .. } => FL_TOO_LARGE,
         RingError::NoSeat(_)
         | RingError::NoGroup(_)
         | RingError::GroupTaken { .. }

@@ -1,6 +1,7 @@
 //! What the numbers of a picture mean as colour: matrix, range, primaries and transfer.
 //!
-//! The code points are those of ITU-T H.273, and the names are the ones ffmpeg prints and takes.
+//! The code points are those of ITU-T H.273, and the names are the ones that ffmpeg prints.
+//! Its filters and encoders take other ones for a few.
 //! `Unknown` is an honest answer: most cameras don't tag their streams.
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,10 @@ macro_rules! colour_property {
         }
 
         impl $type {
-            /// The name ffmpeg uses, or `None` when the property is unknown.
+            /// Every known value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name ffmpeg prints, or `None` when the property is unknown.
             pub fn name(self) -> Option<&'static str> {
                 match self {
                     Self::Unknown => None,
@@ -29,10 +33,8 @@ macro_rules! colour_property {
 
             /// The value that ffmpeg calls `name`; `Unknown` for anything else.
             pub fn from_name(name: &str) -> Self {
-                match name {
-                    $($name => Self::$variant,)+
-                    _ => Self::Unknown,
-                }
+                let is_it = |value: &&Self| value.name() == Some(name);
+                Self::ALL.iter().find(is_it).copied().unwrap_or_default()
             }
         }
     };

@@ -116,7 +116,7 @@ fn run(command: Command) -> Result<(), Failure> {
             rings.iter().try_for_each(|ring| ring.set_draining(!undo))?;
             if !undo {
                 // Nobody may be left in one to take its name along.
-                rings.iter().try_for_each(|ring| ring.remove_if_drained().map(drop))?;
+                rings.iter().try_for_each(|ring| ring.remove_if_finished().map(drop))?;
             }
             Ok(())
         }

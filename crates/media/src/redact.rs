@@ -4,7 +4,8 @@
 //! [`redact`] knows what a URL looks like: it hides user names, passwords, query values and
 //! fragments of any URL in any text. [`Secrets`] knows the URLs of this very process, so it also
 //! hides their parts where they turn up alone, and stream keys, which look like any other path.
-//! Both only ever hide too much, never too little.
+//! Both rather hide too much than too little. What they can't know is a password that looks like a
+//! port and a path (`user:12/34@host`): ffmpeg takes it for those, too.
 
 use std::borrow::Cow;
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use framelane_frame::{Colour, FrameRate, Geometry, PixelFormat};
+use framelane_frame::{
+    Colour, FrameRate, Geometry, Matrix, PixelFormat, Primaries, Range, Transfer,
+};
 use framelane_media::Secrets;
 use framelane_media::ffmpeg::{
     AudioMode, ChildCommand, DecodeOptions, EncodeOptions, Ffmpeg, InputLines, OutputPipe,
@@ -262,6 +264,33 @@ fn encoded_streams_keep_their_times_sizes_and_key_frames() {
         assert!((packets[0].0 - 1000.0).abs() < 0.0015, "{text}");
         let keys = packets.iter().filter(|(_, key)| *key).count();
         assert!((4..=5).contains(&keys), "live {live}: {keys} key frames in 2 s: {text}");
+    }
+}
+
+/// Streams of each matrix, primaries and transfer, and as many as the longest of these lists.
+fn all_colours() -> impl Iterator<Item = Colour> {
+    let longest = Matrix::ALL.len().max(Primaries::ALL.len()).max(Transfer::ALL.len());
+    (0..longest).map(|n| Colour {
+        matrix: Matrix::ALL[n % Matrix::ALL.len()],
+        primaries: Primaries::ALL[n % Primaries::ALL.len()],
+        transfer: Transfer::ALL[n % Transfer::ALL.len()],
+        range: Range::Limited,
+    })
+}
+
+#[test]
+fn an_encoder_takes_every_colour_that_a_source_can_have() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let geometry = Geometry::new(64, 36, PixelFormat::Yuv420p).expect("valid");
+    let frames: Frames = vec![(0, vec![128; geometry.payload_bytes()])];
+    for colour in all_colours() {
+        let out = path(&folder, "out.mkv");
+        let mut options = EncodeOptions::new(&out, geometry, colour);
+        options.frame_rate = FrameRate::new(25, 1);
+        encode(&options, &frames);
+        let info =
+            probe(Path::new("ffprobe"), &out, &[], &Secrets::default(), Duration::from_secs(30));
+        assert_eq!(info.expect("a video").video.expect("a video stream").colour, colour);
     }
 }
 

@@ -33,14 +33,14 @@ impl Known {
         }
         self.subsampled = video.is_subsampled();
         self.interlaced = video.interlaced;
-        self.wish.probed(info.audio.as_ref().map(|audio| audio.codec.as_str()));
+        self.wish.note_probed(info.audio.as_ref().map(|audio| audio.codec.as_str()));
         Ok(())
     }
 
     /// Tells the decoder.
     pub(crate) fn tell(&self, options: &mut DecodeOptions) {
         options.deinterlace = self.interlaced;
-        options.only_video = self.wish.is_in_vain();
+        options.only_video = self.wish.is_known_absent();
         options.colour = self.colour;
         options.subsampled = self.subsampled;
     }
@@ -50,10 +50,10 @@ impl Known {
         self.colour.unwrap_or_default().or_guess(height).0
     }
 
-    /// Whether a live source turns out to need another conversion than ffmpeg does by itself, to
-    /// frames of this format: it leaves interlaced pictures as they are, was told to make 4:2:0 of
+    /// Notes what ffmpeg says of a live source. Tells whether it turns out to need another conversion
+    /// than ffmpeg does by itself, to frames of this format: it leaves interlaced pictures as they are, was told to make 4:2:0 of
     /// what may have more, and takes everything untagged for BT.601.
-    pub(crate) fn must_start_anew(&mut self, decoder: &dyn Decoder, format: PixelFormat) -> bool {
+    pub(crate) fn note_pictures(&mut self, decoder: &dyn Decoder, format: PixelFormat) -> bool {
         let Some(video) = decoder.input_info().video else { return false };
         let combed = video.interlaced && !self.interlaced;
         self.interlaced |= video.interlaced;

@@ -19,7 +19,7 @@ use crate::audio_queue::Inlet;
 use crate::decoder::{Context, Decoder, Input};
 use crate::trouble::Trouble;
 
-/// The largest frame that any ring could hold: 16384 x 16384 in rgb24.
+/// The largest payload that any ring can have: 1 GiB.
 const LARGEST_PAYLOAD: usize = 1 << 30;
 
 /// How long ffmpeg may take to end once its pipe has ended, or once it was asked to stop.

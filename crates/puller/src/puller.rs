@@ -7,7 +7,6 @@ use std::path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use framelane_frame::Colour;
 use framelane_media::ffmpeg::{DecodeOptions, MediaInfo, existing_file};
 use framelane_media::{Secrets, Timeline};
 use framelane_ring::{Descriptor, Record, Ring, Source, VideoTrack, monotonic_ns};
@@ -174,7 +173,7 @@ impl Puller {
 
     /// Decides whether to go on after a session that went wrong, and waits before it does.
     fn after(&mut self, trouble: Trouble) -> Result<(), Failure> {
-        if self.known().wish.failed(trouble.kind()) {
+        if self.known().wish.note_failure(trouble.kind()) {
             tracing::info!(input = self.shown_input(), reason = %trouble, "going on without audio");
             return Ok(());
         }
@@ -213,10 +212,12 @@ impl Puller {
         let format = self.args.pix_fmt;
         let known = self.known();
         // A file was looked at before.
-        if live && (known.must_start_anew(decoder, format) || known.wish.seen(decoder.sees_audio()))
-        {
-            decoder.stop();
-            return Ok(Ending::Again);
+        if live {
+            let misread = known.note_pictures(decoder, format);
+            if known.wish.note_seen(decoder.sees_audio()) || misread {
+                decoder.stop();
+                return Ok(Ending::Again);
+            }
         }
         self.attach(decoder)?;
         let result = self.pump(decoder, live);
@@ -270,10 +271,9 @@ impl Puller {
         let colour = self.known().colour(geometry.height());
         decoder.convert_from(colour);
         let video = VideoTrack {
-            geometry,
             sample_aspect: decoder.sample_aspect(),
             frame_rate: self.args.fps.or_else(|| decoder.frame_rate()),
-            colour: Colour { range: geometry.format().range(), ..colour },
+            ..VideoTrack::new(geometry, colour)
         };
         let first = self.open_ring(geometry.payload_bytes(), live)?;
         let asked_for = self.known().wish.is_asked_for();
@@ -385,7 +385,7 @@ impl Puller {
             Some("the source's clock has stepped back")
         } else if outrun {
             Some("the source's clock has jumped")
-        } else if self.known().wish.seen(decoder.sees_audio()) {
+        } else if self.known().wish.note_seen(decoder.sees_audio()) {
             Some("there is audio now")
         } else {
             None

@@ -36,12 +36,12 @@ impl AudioWish {
     }
 
     /// Whether the source is known to have no audio.
-    pub(crate) fn is_in_vain(&self) -> bool {
+    pub(crate) fn is_known_absent(&self) -> bool {
         self.absent
     }
 
     /// Notes what was found in an input that was looked at.
-    pub(crate) fn probed(&mut self, codec: Option<&str>) {
+    pub(crate) fn note_probed(&mut self, codec: Option<&str>) {
         let supported = codec.is_some_and(audio_codec_is_supported);
         if let Some(codec) = codec.filter(|_| self.allowed && !supported) {
             tracing::warn!(codec, "audio in this codec can't be passed on: going on without it");
@@ -51,7 +51,7 @@ impl AudioWish {
     }
 
     /// Notes that ffmpeg failed. Whether it may succeed when not asked for audio.
-    pub(crate) fn failed(&mut self, kind: Option<FailureKind>) -> bool {
+    pub(crate) fn note_failure(&mut self, kind: Option<FailureKind>) -> bool {
         let unusable = kind == Some(FailureKind::AudioCodec);
         self.absent = kind == Some(FailureKind::NoAudio);
         let about_audio = unusable || kind == Some(FailureKind::NoAudio);
@@ -65,7 +65,7 @@ impl AudioWish {
 
     /// Notes whether ffmpeg sees audio. `true` when it does, was not asked for it, and is to be
     /// started anew.
-    pub(crate) fn seen(&mut self, audio: bool) -> bool {
+    pub(crate) fn note_seen(&mut self, audio: bool) -> bool {
         self.absent &= !audio;
         let too_soon = self.came_back.is_some_and(|moment| moment.elapsed() < ONCE_IN);
         if !audio || !self.allowed || self.asked_for || self.unusable || too_soon {
@@ -84,28 +84,28 @@ mod tests {
     #[test]
     fn audio_that_comes_late_is_asked_for_again_but_not_all_the_time() {
         let mut wish = AudioWish::new(true);
-        assert!(wish.is_asked_for() && !wish.seen(true));
-        assert!(wish.failed(Some(FailureKind::NoAudio)) && !wish.is_asked_for());
-        assert!(wish.is_in_vain());
-        assert!(!wish.failed(Some(FailureKind::NoAudio)) && !wish.seen(false));
-        assert!(wish.seen(true) && wish.is_asked_for() && !wish.is_in_vain());
-        assert!(wish.failed(Some(FailureKind::NoAudio)) && !wish.seen(true));
+        assert!(wish.is_asked_for() && !wish.note_seen(true));
+        assert!(wish.note_failure(Some(FailureKind::NoAudio)) && !wish.is_asked_for());
+        assert!(wish.is_known_absent());
+        assert!(!wish.note_failure(Some(FailureKind::NoAudio)) && !wish.note_seen(false));
+        assert!(wish.note_seen(true) && wish.is_asked_for() && !wish.is_known_absent());
+        assert!(wish.note_failure(Some(FailureKind::NoAudio)) && !wish.note_seen(true));
     }
 
     #[test]
     fn audio_that_is_unusable_or_unwanted_is_never_asked_for() {
         let mut wish = AudioWish::new(true);
-        assert!(wish.failed(Some(FailureKind::AudioCodec)) && !wish.seen(true));
+        assert!(wish.note_failure(Some(FailureKind::AudioCodec)) && !wish.note_seen(true));
         let mut wish = AudioWish::new(false);
-        wish.probed(Some("aac"));
-        assert!(!wish.is_asked_for() && !wish.seen(true));
+        wish.note_probed(Some("aac"));
+        assert!(!wish.is_asked_for() && !wish.note_seen(true));
     }
 
     #[test]
     fn a_file_says_for_itself_what_it_has() {
         let mut wish = AudioWish::new(true);
         for (codec, expected) in [(None, false), (Some("aac"), true), (Some("alac"), false)] {
-            wish.probed(codec);
+            wish.note_probed(codec);
             assert_eq!(wish.is_asked_for(), expected, "{codec:?}");
         }
     }

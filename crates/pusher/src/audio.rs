@@ -12,23 +12,10 @@ use framelane_ring::{
     ShmError, Turn,
 };
 
-use crate::encoder::{Encoder, EncoderError};
+use crate::encoder::{Encoder, SendError};
 
 /// How long the last packets of a stream may take to come.
 const LAST_PACKETS: Duration = Duration::from_millis(100);
-
-/// What can go wrong between the audio ring and the encoder.
-#[derive(Debug)]
-pub(crate) enum AudioError {
-    Ring(RingError),
-    Encoder(EncoderError),
-}
-
-impl From<RingError> for AudioError {
-    fn from(error: RingError) -> Self {
-        Self::Ring(error)
-    }
-}
 
 /// The audio of a stream.
 pub(crate) struct Audio {
@@ -71,7 +58,7 @@ impl Audio {
         start_ns: i64,
         shift_ns: i64,
         encoder: &mut Encoder,
-    ) -> Result<(), AudioError> {
+    ) -> Result<(), SendError> {
         loop {
             let Turn::Frame(packet) = self.packets.next(Duration::ZERO)? else { return Ok(()) };
             if packet.age().is_none_or(|age| age < max_wait) {
@@ -90,7 +77,7 @@ impl Audio {
         start_ns: i64,
         shift_ns: i64,
         encoder: &mut Encoder,
-    ) -> Result<(), AudioError> {
+    ) -> Result<(), SendError> {
         while self.last_ns <= frame_ns {
             if !self.write_next(start_ns, shift_ns, Duration::ZERO, encoder)? {
                 break;
@@ -105,7 +92,7 @@ impl Audio {
         start_ns: i64,
         shift_ns: i64,
         encoder: &mut Encoder,
-    ) -> Result<(), AudioError> {
+    ) -> Result<(), SendError> {
         while self.write_next(start_ns, shift_ns, LAST_PACKETS, encoder)? {}
         Ok(())
     }
@@ -126,7 +113,7 @@ impl Audio {
         shift_ns: i64,
         patience: Duration,
         encoder: &mut Encoder,
-    ) -> Result<bool, AudioError> {
+    ) -> Result<bool, SendError> {
         let Turn::Frame(packet) = self.packets.next(patience)? else { return Ok(false) };
         self.write(packet, start_ns, shift_ns, encoder)?;
         Ok(true)
@@ -138,7 +125,7 @@ impl Audio {
         start_ns: i64,
         shift_ns: i64,
         encoder: &mut Encoder,
-    ) -> Result<(), AudioError> {
+    ) -> Result<(), SendError> {
         let pts_ns = packet.record().pts_ns;
         self.last_ns = pts_ns;
         // A muxer starts with the first frame; what is older than that would be a step back.
@@ -147,7 +134,7 @@ impl Audio {
             return Ok(());
         }
         let time_ns = pts_ns.saturating_add(shift_ns);
-        encoder.write_audio(time_ns, packet.bytes()).map_err(AudioError::Encoder)?;
+        encoder.write_audio(time_ns, packet.bytes())?;
         packet.done()?;
         Ok(())
     }

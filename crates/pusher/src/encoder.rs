@@ -3,15 +3,17 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use framelane_conversion::{Conversion, ConversionError};
 use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::ffmpeg::{
     AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, FailureKind, Ffmpeg,
+    find_encoder,
 };
 use framelane_media::nut::{AudioStream, TimeBase, VideoParameters, WriteError, Writer};
 use framelane_media::{PatientPipe, Secrets};
-use framelane_ring::AudioTrack;
-use framelane_stage::Shutdown;
+use framelane_ring::{AudioTrack, RingError};
+use framelane_stage::{ExitStatus, Failure, Shutdown};
 
 use crate::output::{is_on_disk, is_recording};
 use crate::silence::Silence;
@@ -60,6 +62,42 @@ pub(crate) enum EncoderError {
     /// The stage is asked to stop.
     #[error("asked to stop")]
     Stopped,
+}
+
+impl EncoderError {
+    /// Whether what was sent is not all on disk, because there is no room.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Ended(failure) if failure.kind() == FailureKind::DiskFull)
+    }
+}
+
+/// What can go wrong on the way from a ring to the encoder.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    Ring(RingError),
+    Encoder(EncoderError),
+}
+
+impl From<RingError> for SendError {
+    fn from(error: RingError) -> Self {
+        Self::Ring(error)
+    }
+}
+
+impl From<EncoderError> for SendError {
+    fn from(error: EncoderError) -> Self {
+        Self::Encoder(error)
+    }
+}
+
+/// The name of an encoder of H.264 that works here.
+pub(crate) fn choose_encoder(ffmpeg: &Ffmpeg) -> Result<String, Failure> {
+    let found = find_encoder(ffmpeg).ok_or_else(|| {
+        let text = "no encoder of H.264 works here: install an ffmpeg with libx264";
+        Failure::new(ExitStatus::Ffmpeg, anyhow!(text))
+    })?;
+    tracing::info!(codec = found, "this encoder works here");
+    Ok(found.to_owned())
 }
 
 /// What a stream is made with.

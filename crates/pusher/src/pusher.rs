@@ -4,14 +4,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use framelane_media::ffmpeg::{EncodeOptions, FailureKind, Ffmpeg, OutputKind, find_encoder};
+use framelane_media::ffmpeg::{EncodeOptions, FailureKind, Ffmpeg, OutputKind};
 use framelane_media::{Secrets, Timeline};
 use framelane_ring::{OrderedConsumer, OrderedFrame, Policy, Record, RingError, Seq, Turn};
 use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring, forget_audio};
 
 use crate::args::Arguments;
-use crate::audio::AudioError;
-use crate::encoder::{Encoder, EncoderError, StreamFormat};
+use crate::encoder::{Encoder, EncoderError, SendError, StreamFormat, choose_encoder};
 use crate::join::{Joined, join};
 use crate::output::{beside, check_codec, is_recording, is_same, to_go_on};
 use crate::sound::Sound;
@@ -97,8 +96,8 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
     };
     let result = pusher.push();
     if result.is_err() {
-        // What was written before is worth as much.
-        pusher.stop();
+        // What was written before is worth as much. The first error is the one that counts.
+        let _ = pusher.stop();
     }
     let (drained, ring) = (pusher.frames.ring().is_draining(), pusher.args.ring.clone());
     drop(pusher);
@@ -106,15 +105,6 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
         forget_audio(&ring);
     }
     result
-}
-
-fn choose_encoder(ffmpeg: &Ffmpeg) -> Result<String, Failure> {
-    let found = find_encoder(ffmpeg).ok_or_else(|| {
-        let text = "no encoder of H.264 works here: install an ffmpeg with libx264";
-        Failure::new(ExitStatus::Ffmpeg, anyhow!(text))
-    })?;
-    tracing::info!(codec = found, "this encoder works here");
-    Ok(found.to_owned())
 }
 
 impl Pusher {
@@ -130,8 +120,7 @@ impl Pusher {
             }
         }
         tracing::info!("asked to stop");
-        self.stop();
-        Ok(())
+        self.stop()
     }
 
     /// Deals with the frame whose turn it is.
@@ -151,13 +140,22 @@ impl Pusher {
                 Ok(frame.done()?)
             }
             Ok(false) => self.put_off(frame, pts_ns),
-            Err(AudioError::Ring(error)) => Err(error.into()),
             // Asked to stop with a frame that ffmpeg would not take: the next pusher sends it.
-            Err(AudioError::Encoder(EncoderError::Stopped)) => Ok(()),
-            Err(AudioError::Encoder(error)) => {
-                self.after(error)?;
+            Err(SendError::Encoder(EncoderError::Stopped)) => Ok(()),
+            Err(error) => {
+                self.settle(error)?;
                 self.put_off(frame, pts_ns)
             }
+        }
+    }
+
+    /// After an error on the way to the encoder: one that the ring did not cause is tried again, if
+    /// that may help. To be asked to stop is none.
+    fn settle(&mut self, error: SendError) -> Result<(), Failure> {
+        match error {
+            SendError::Ring(error) => Err(error.into()),
+            SendError::Encoder(EncoderError::Stopped) => Ok(()),
+            SendError::Encoder(error) => self.after(error),
         }
     }
 
@@ -178,27 +176,25 @@ impl Pusher {
                 }
                 Ok(())
             }
-            Err(AudioError::Ring(error)) => Err(error.into()),
-            Err(AudioError::Encoder(EncoderError::Stopped)) => Ok(()),
-            Err(AudioError::Encoder(error)) => self.after(error),
+            Err(error) => self.settle(error),
         }
     }
 
     /// Writes a picture and its audio. `false` when there is no encoder now.
-    fn send(&mut self, record: &Record, bytes: &[u8], pts_ns: i64) -> Result<bool, AudioError> {
+    fn send(&mut self, record: &Record, bytes: &[u8], pts_ns: i64) -> Result<bool, SendError> {
         self.prepare(record, pts_ns)?;
         let Some(stream) = &mut self.stream else { return Ok(false) };
         let time_ns = pts_ns.saturating_add(stream.shift_ns);
-        stream.encoder.write_frame(time_ns, bytes).map_err(AudioError::Encoder)?;
+        stream.encoder.write_frame(time_ns, bytes)?;
         self.sound.write_up_to(pts_ns, &mut stream.encoder)?;
         Ok(true)
     }
 
     /// Sees to it that there is an encoder for frames like this one, if it is time for one.
-    fn prepare(&mut self, record: &Record, pts_ns: i64) -> Result<(), AudioError> {
+    fn prepare(&mut self, record: &Record, pts_ns: i64) -> Result<(), SendError> {
         let format = self.format_of(record)?;
         if let Some(stream) = &mut self.stream {
-            stream.encoder.check().map_err(AudioError::Encoder)?;
+            stream.encoder.check()?;
             let running = stream.encoder.format();
             if running.geometry == format.geometry && running.sound == format.sound {
                 return Ok(());
@@ -207,9 +203,9 @@ impl Pusher {
             let shutdown = self.shutdown.clone();
             let finished = stream.encoder.finish(|| shutdown.requested());
             self.stream = None;
-            finished.map_err(AudioError::Encoder)?;
+            finished?;
             if self.shutdown.requested() {
-                return Err(AudioError::Encoder(EncoderError::Stopped));
+                return Err(SendError::Encoder(EncoderError::Stopped));
             }
         }
         if !self.may_start() {
@@ -224,11 +220,11 @@ impl Pusher {
     }
 
     /// Starts an encoder, for a stream that begins at `pts_ns`.
-    fn start_stream(&mut self, format: StreamFormat, pts_ns: i64) -> Result<(), AudioError> {
+    fn start_stream(&mut self, format: StreamFormat, pts_ns: i64) -> Result<(), SendError> {
         self.interval = format.frame_interval();
         let from = self.frames.ring().descriptor()?.unwrap_or_default();
         if is_same(&from.source, &self.args.output) {
-            return Err(AudioError::Encoder(EncoderError::IsSource));
+            return Err(SendError::Encoder(EncoderError::IsSource));
         }
         // What was live can't be had once more.
         let keep = self.goes_on || from.live;
@@ -242,8 +238,8 @@ impl Pusher {
         // players and segmenters count from there.
         let from_zero = pts_ns < 0 || (from.live && is_recording(&self.args.output));
         let shift_ns = if from_zero { pts_ns.saturating_neg() } else { 0 };
-        let encoder = Encoder::start(&self.ffmpeg, &options, format, &self.secrets, &self.shutdown)
-            .map_err(AudioError::Encoder)?;
+        let encoder =
+            Encoder::start(&self.ffmpeg, &options, format, &self.secrets, &self.shutdown)?;
         self.goes_on = true;
         let output = self.secrets.redact(&options.output);
         tracing::info!(%output, frames = %encoder.format().geometry, "pushing");
@@ -253,7 +249,7 @@ impl Pusher {
     }
 
     /// What a stream of frames like this one is.
-    fn format_of(&mut self, record: &Record) -> Result<StreamFormat, AudioError> {
+    fn format_of(&mut self, record: &Record) -> Result<StreamFormat, SendError> {
         let ring = self.frames.ring();
         let geometry = record.geometry.ok_or_else(|| RingError::Descriptor {
             ring: ring.name().to_owned(),
@@ -351,11 +347,8 @@ impl Pusher {
         if self.frames.ring().policy() == Policy::Block {
             return Ok(());
         }
-        match self.sound.write_overdue(self.args.max_wait, &mut stream.encoder) {
-            Ok(()) | Err(AudioError::Encoder(EncoderError::Stopped)) => Ok(()),
-            Err(AudioError::Ring(error)) => Err(error.into()),
-            Err(AudioError::Encoder(error)) => self.after(error),
-        }
+        let overdue = self.sound.write_overdue(self.args.max_wait, &mut stream.encoder);
+        overdue.or_else(|error| self.settle(error))
     }
 
     /// The stream has ended: everything is written to the end.
@@ -366,30 +359,35 @@ impl Pusher {
         };
         let rest = self.sound.write_rest(&mut stream.encoder);
         let shutdown = self.shutdown.clone();
-        let finished = rest.and_then(|()| {
-            stream.encoder.finish(|| shutdown.requested()).map_err(AudioError::Encoder)
-        });
+        let finished = rest.and_then(|()| Ok(stream.encoder.finish(|| shutdown.requested())?));
         match finished {
             Ok(()) => {
                 tracing::info!("the stream has ended");
                 Ok(())
             }
-            Err(AudioError::Ring(error)) => Err(error.into()),
-            Err(AudioError::Encoder(EncoderError::Stopped)) => Ok(()),
-            Err(AudioError::Encoder(error)) => {
-                let context = format!("can't finish {}", self.shown_output());
-                Err(Failure::new(ExitStatus::Output, anyhow!(error).context(context)))
-            }
+            Err(SendError::Ring(error)) => Err(error.into()),
+            Err(SendError::Encoder(EncoderError::Stopped)) => Ok(()),
+            Err(SendError::Encoder(error)) => Err(self.unfinished(error)),
         }
     }
 
-    /// Asked to stop: what was written is finished, if ffmpeg does its part.
-    fn stop(&mut self) {
-        if let Some(mut stream) = self.stream.take()
-            && let Err(error) = stream.encoder.finish(|| true)
-        {
-            tracing::warn!(%error, "the encoder did not end well");
+    /// Asked to stop: what was written is finished, if ffmpeg does its part. It may have been asked
+    /// to stop itself, which is no failure; a recording that the disk does not hold is one.
+    fn stop(&mut self) -> Result<(), Failure> {
+        let Some(mut stream) = self.stream.take() else { return Ok(()) };
+        match stream.encoder.finish(|| true) {
+            Err(error) if error.is_disk_full() => Err(self.unfinished(error)),
+            Err(error) => {
+                tracing::warn!(%error, "the encoder did not end well");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
+    }
+
+    fn unfinished(&self, error: EncoderError) -> Failure {
+        let context = format!("can't finish {}", self.shown_output());
+        Failure::new(ExitStatus::Output, anyhow!(error).context(context))
     }
 
     fn shown_output(&self) -> String {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use framelane_media::ffmpeg::{AudioMode, OutputKind};
 use framelane_ring::{AudioTrack, GroupName, Ring, RingError, SegmentName};
 
-use crate::audio::{Audio, AudioError};
-use crate::encoder::{Encoder, SoundFormat};
+use crate::audio::Audio;
+use crate::encoder::{Encoder, SendError, SoundFormat};
 use crate::silence::{PACKET, Silence};
 
 /// How often to look for audio that has started late.
@@ -136,7 +136,7 @@ impl Sound {
         &mut self,
         frame_ns: i64,
         encoder: &mut Encoder,
-    ) -> Result<(), AudioError> {
+    ) -> Result<(), SendError> {
         match (&mut self.heard, &mut self.audio) {
             (Heard::Source, Some(audio)) => {
                 audio.write_up_to(frame_ns, self.start_ns, self.shift_ns, encoder)
@@ -144,7 +144,7 @@ impl Sound {
             (Heard::Silence(silence), _) => {
                 let time_ns = frame_ns.saturating_add(self.shift_ns);
                 for packet_ns in silence.times_up_to(time_ns) {
-                    encoder.write_audio(packet_ns, &PACKET).map_err(AudioError::Encoder)?;
+                    encoder.write_audio(packet_ns, &PACKET)?;
                 }
                 Ok(())
             }
@@ -157,7 +157,7 @@ impl Sound {
         &mut self,
         max_wait: Duration,
         encoder: &mut Encoder,
-    ) -> Result<(), AudioError> {
+    ) -> Result<(), SendError> {
         match (&self.heard, &mut self.audio) {
             (Heard::Source, Some(audio)) => {
                 audio.write_overdue(max_wait, self.start_ns, self.shift_ns, encoder)
@@ -167,7 +167,7 @@ impl Sound {
     }
 
     /// Writes all that is left of a stream that has ended.
-    pub(crate) fn write_rest(&mut self, encoder: &mut Encoder) -> Result<(), AudioError> {
+    pub(crate) fn write_rest(&mut self, encoder: &mut Encoder) -> Result<(), SendError> {
         match (&self.heard, &mut self.audio) {
             (Heard::Source, Some(audio)) => audio.write_rest(self.start_ns, self.shift_ns, encoder),
             _ => Ok(()),

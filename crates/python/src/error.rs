@@ -1,7 +1,5 @@
 //! Errors of the rings as Python exceptions, with what was measured and what to type.
 
-use std::error::Error;
-
 use framelane_ring::{RingError, ShmError};
 use pyo3::exceptions::{PyRuntimeError, PyTimeoutError, PyValueError};
 use pyo3::{PyErr, create_exception};
@@ -37,20 +35,21 @@ create_exception!(
 
 /// The exception for an error of a ring.
 pub(crate) fn raise(error: RingError) -> PyErr {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
+    let text = error.with_causes();
     match error {
         RingError::Shm(ShmError::Forked) => ForkedError::new_err(text),
         RingError::NoSeat(_) => NoPlace::new_err(text),
         RingError::Shm(ShmError::BadName { .. })
         | RingError::BadConfig(_)
-        | RingError::BadGroupName(_) => PyValueError::new_err(text),
+        | RingError::BadGroupName(_)
+        | RingError::MetaTooLarge { .. } => PyValueError::new_err(text),
         _ => FramelaneError::new_err(text),
     }
+}
+
+/// The exception for a call that needs what was closed, perhaps by another thread.
+pub(crate) fn closed(ring: &str) -> PyErr {
+    FramelaneError::new_err(format!("this place on ring '{ring}' was closed"))
 }
 
 /// The exception for a call that needs a frame in hand when there is none.

@@ -11,6 +11,7 @@ mod patience;
 mod pixels;
 mod reader;
 mod relay;
+mod warnings;
 mod writer;
 
 use pyo3::prelude::*;
@@ -35,6 +36,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::warnings::note_all();
         super::owned::count_forks(module.py())
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use framelane_ring::{RingError, ShmError};
+use framelane_ring::ShmError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::PyDict;
@@ -30,22 +30,22 @@ impl<T> Owned<T> {
     /// # Errors
     /// `ForkedError` in a fork.
     pub(crate) fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Option<T>>> {
-        self.check().map_err(raise)?;
+        self.check()?;
         Ok(self.inner.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The same, for code that runs without the interpreter's lock.
     ///
     /// # Errors
-    /// [`ShmError::Forked`] in a fork.
-    pub(crate) fn lock_detached(&self) -> Result<MutexGuard<'_, Option<T>>, RingError> {
+    /// `ForkedError` in a fork.
+    pub(crate) fn lock_detached(&self) -> PyResult<MutexGuard<'_, Option<T>>> {
         self.check()?;
         Ok(self.inner.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn check(&self) -> Result<(), RingError> {
+    fn check(&self) -> PyResult<()> {
         let is_here = self.forks == FORKS.load(Ordering::Relaxed);
-        if is_here { Ok(()) } else { Err(ShmError::Forked.into()) }
+        if is_here { Ok(()) } else { Err(raise(ShmError::Forked.into())) }
     }
 }
 

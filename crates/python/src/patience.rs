@@ -3,11 +3,11 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
-use framelane_ring::RingError;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::error::{TimedOut, raise};
+use crate::error::TimedOut;
+use crate::warnings;
 
 /// How long the interpreter may stay deaf to signals.
 const SLICE: Duration = Duration::from_millis(100);
@@ -15,17 +15,20 @@ const SLICE: Duration = Duration::from_millis(100);
 /// Calls `step` with a moment's patience, again and again, until it has something.
 ///
 /// # Errors
-/// [`TimedOut`] after `timeout`, `KeyboardInterrupt`, or what the step meets.
+/// [`TimedOut`] after `timeout`, `KeyboardInterrupt`, what the step meets, or what Python's log
+/// raises when it is told what the rings warn of.
 pub(crate) fn wait_for<T: Send>(
     py: Python<'_>,
     what: &str,
     timeout: Option<Duration>,
-    mut step: impl FnMut(Duration) -> Result<Option<T>, RingError> + Send,
+    mut step: impl FnMut(Duration) -> PyResult<Option<T>> + Send,
 ) -> PyResult<T> {
     let start = Instant::now();
     loop {
         let left = timeout.map_or(SLICE, |timeout| timeout.saturating_sub(start.elapsed()));
-        if let Some(found) = py.detach(|| step(left.min(SLICE))).map_err(raise)? {
+        let found = py.detach(|| step(left.min(SLICE)));
+        warnings::tell(py)?;
+        if let Some(found) = found? {
             return Ok(found);
         }
         py.check_signals()?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use framelane_ring::{Consumer, GroupName, ReadGrant, RingError, SegmentName};
+use framelane_ring::{Consumer, GroupName, ReadGrant, SegmentName};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -12,6 +12,7 @@ use crate::error::{nothing_in_hand, raise};
 use crate::owned::Owned;
 use crate::patience::{looks_for, seconds, wait_for};
 use crate::pixels::{Views, shape_of};
+use crate::warnings;
 
 /// A member of a group that shares a ring's frames.
 #[pyclass(frozen, module = "framelane._native")]
@@ -101,35 +102,35 @@ impl Reader {
     }
 
     /// Leaves the ring; a frame in hand is given back.
-    fn close(&self, py: Python<'_>) {
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.stop();
         // A fork has left already.
         if let Ok(mut place) = self.place.lock(py) {
             drop(place.take());
         }
+        warnings::tell(py)
     }
 }
 
 impl Reader {
-    fn step(&self, patience: Duration) -> Result<Option<Step>, RingError> {
+    fn step(&self, patience: Duration) -> PyResult<Option<Step>> {
         use framelane_ring::Claim;
         if self.stopped.load(Ordering::Acquire) {
             return Ok(Some(Step::Over));
         }
         let mut place = self.place.lock_detached()?;
         let Some(place) = place.as_mut() else {
-            *place =
-                Consumer::wait(&self.ring, &self.group, looks_for(patience))?.map(|consumer| {
-                    let mut place = Place { consumer, views: Views::default(), held: None };
-                    place.consumer.set_max_age(self.max_age);
-                    place
-                });
+            let consumer = Consumer::wait(&self.ring, &self.group, looks_for(patience));
+            *place = consumer.map_err(raise)?.map(|mut consumer| {
+                consumer.set_max_age(self.max_age);
+                Place { consumer, views: Views::default(), held: None }
+            });
             return Ok(None);
         };
         if place.consumer.ring().is_draining() {
             return Ok(Some(Step::Over));
         }
-        Ok(match place.consumer.claim(patience)? {
+        Ok(match place.consumer.claim(patience).map_err(raise)? {
             Claim::Frame(grant) => Some(Step::Frame(grant)),
             Claim::Ended => Some(Step::Over),
             Claim::TimedOut => None,

@@ -15,6 +15,7 @@ use crate::error::{nothing_in_hand, raise};
 use crate::owned::Owned;
 use crate::patience::{looks_for, seconds, wait_for};
 use crate::pixels::{Views, shape_of};
+use crate::warnings;
 
 /// Takes frames from one ring, and publishes what became of them to another.
 #[pyclass(frozen, module = "framelane._native")]
@@ -162,30 +163,32 @@ impl Relay {
         self.end_without_output(py, |rings, job| rings.fail(job))
     }
 
-    /// Ends the waiting: `claim` returns None from now on, and `acquire` unless there is room. May be called from a signal handler.
+    /// Ends the waiting: `claim` returns None from now on, and `acquire` unless there is room. May be
+    /// called from a signal handler.
     fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
     }
 
     /// Leaves both rings; a frame in hand is given back.
-    fn close(&self, py: Python<'_>) {
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.stop();
         // A fork has left already.
         if let Ok(mut place) = self.place.lock(py) {
             drop(place.take());
         }
+        warnings::tell(py)
     }
 }
 
 impl Relay {
-    fn step(&self, patience: Duration) -> Result<Option<Step>, RingError> {
+    fn step(&self, patience: Duration) -> PyResult<Option<Step>> {
         if self.stopped.load(Ordering::Acquire) {
             return Ok(Some(Step::Over));
         }
         let mut place = self.place.lock_detached()?;
         if place.is_none() {
-            let attached = Rings::wait(&self.from, &self.to, &self.options, looks_for(patience))?;
-            let rings = match attached {
+            let attached = Rings::wait(&self.from, &self.to, &self.options, looks_for(patience));
+            let rings = match attached.map_err(raise)? {
                 Attached::Ready(rings) => *rings,
                 Attached::TooLate => return Ok(Some(Step::Over)),
                 Attached::Stopped => return Ok(None),
@@ -197,7 +200,7 @@ impl Relay {
         if place.rings.is_draining() {
             return Ok(Some(Step::Over));
         }
-        Ok(match place.rings.claim_harmless(patience)? {
+        Ok(match place.rings.claim_harmless(patience).map_err(raise)? {
             Work::Frame(job) => Some(Step::Frame(job)),
             Work::Ended => Some(Step::Over),
             Work::TimedOut => None,
@@ -207,13 +210,12 @@ impl Relay {
     /// Takes an output slot for the frame in hand, unless it has one. False when there is none and
     /// the worker is asked to stop.
     fn reserve(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<bool> {
-        let nothing = || RingError::BadConfig("no frame is in hand".to_owned());
         let step = |patience| {
             let mut place = self.place.lock_detached()?;
-            let place = place.as_mut().ok_or_else(nothing)?;
+            let place = place.as_mut().ok_or_else(nothing_in_hand)?;
             if place.grant.is_none() {
-                let (job, _) = place.held.as_ref().ok_or_else(nothing)?;
-                place.grant = place.rings.acquire(job, patience)?;
+                let (job, _) = place.held.as_ref().ok_or_else(nothing_in_hand)?;
+                place.grant = place.rings.acquire(job, patience).map_err(raise)?;
             }
             let stopped = self.stopped.load(Ordering::Acquire) || place.rings.is_draining();
             Ok((place.grant.is_some() || stopped).then_some(place.grant.is_some()))

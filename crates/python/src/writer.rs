@@ -10,10 +10,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::claim::Claim;
-use crate::error::{nothing_in_hand, raise};
+use crate::error::{closed, nothing_in_hand, raise};
 use crate::owned::Owned;
 use crate::patience::{seconds, wait_for};
 use crate::pixels::{Views, shape_of};
+use crate::warnings;
 
 /// Room for metadata in each slot, as the puller has it.
 const META_CAPACITY: usize = 4096;
@@ -21,6 +22,7 @@ const META_CAPACITY: usize = 4096;
 /// Numbers and publishes frames.
 #[pyclass(frozen, module = "framelane._native")]
 pub(crate) struct Writer {
+    ring: String,
     geometry: Geometry,
     place: Owned<Place>,
 }
@@ -64,12 +66,12 @@ impl Writer {
         let descriptor = Descriptor {
             source: format!("python process {}", std::process::id()),
             live: policy == Policy::DropOldest,
-            video: Some(VideoTrack { geometry, sample_aspect: (1, 1), frame_rate, colour }),
+            video: Some(VideoTrack { frame_rate, ..VideoTrack::new(geometry, colour) }),
             audio: None,
         };
         source.ring().set_descriptor(&descriptor).map_err(raise)?;
         let place = Place { source, held: None, views: Views::default() };
-        Ok(Self { geometry, place: Owned::new(Some(place)) })
+        Ok(Self { ring: ring.to_owned(), geometry, place: Owned::new(Some(place)) })
     }
 
     /// Room for the next frame, as a `kind` of array, and the claim on it.
@@ -81,13 +83,12 @@ impl Writer {
     ) -> PyResult<(Py<Claim>, Bound<'py, PyAny>)> {
         let py = kind.py();
         let grant = wait_for(py, "free slot", seconds(timeout)?, |patience| {
-            match self.place.lock_detached()?.as_mut() {
-                Some(place) if place.source.ring().is_draining() => {
-                    Err(RingError::Draining(place.source.ring().name().to_owned()))
-                }
-                Some(place) => place.source.acquire(patience),
-                None => Ok(None),
+            let mut place = self.place.lock_detached()?;
+            let source = &mut place.as_mut().ok_or_else(|| closed(&self.ring))?.source;
+            if source.ring().is_draining() {
+                return Err(raise(RingError::Draining(self.ring.clone())));
             }
+            source.acquire(patience).map_err(raise)
         })?;
         let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
@@ -131,7 +132,7 @@ impl Writer {
     }
 
     /// Ends the stream if `end` says so, and leaves the ring.
-    fn close(&self, py: Python<'_>, end: bool) {
+    fn close(&self, py: Python<'_>, end: bool) -> PyResult<()> {
         // A fork has left already.
         if let Ok(mut place) = self.place.lock(py)
             && let Some(place) = place.take()
@@ -139,10 +140,9 @@ impl Writer {
         {
             place.source.end();
         }
+        warnings::tell(py)
     }
 }
-
-impl Writer {}
 
 impl Place {
     /// Takes the array's memory back, and then the slot.

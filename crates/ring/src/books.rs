@@ -35,7 +35,7 @@ pub enum DropReason {
     Overrun,
     /// It was older than the consumer's maximum age.
     Aged,
-    /// It killed too many of its consumers (drop-oldest).
+    /// It killed too many of its consumers and nobody could pass it on, or its record can't be read.
     Poison,
     /// The group left, or was forgotten.
     Left,

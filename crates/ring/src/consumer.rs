@@ -13,7 +13,7 @@ use crate::grant::ReadGrant;
 use crate::group_name::GroupName;
 use crate::groups::NO_LIMIT;
 use crate::ring::Ring;
-use crate::seat::{LOOK_INTERVAL, Seat};
+use crate::seat::{Hold, LOOK_INTERVAL, Seat};
 use crate::seq::Seq;
 use crate::{Policy, RingError};
 
@@ -225,29 +225,28 @@ impl Consumer {
         failpoint("claim.edge");
         let claims = ring.count_claim(slot, self.group);
         failpoint("claim.counted");
-        let group = Some(self.group);
         let Some(seq) = ring.seq(slot) else {
-            let record = crate::Record::default();
-            let grant = ReadGrant::new(hold, slot, group, Seq::FIRST, record, claims);
-            grant.drop_as(DropReason::Poison)?;
-            return Err(ring.corrupt(format!("slot {slot} was published without a seq")));
+            let error = ring.corrupt(format!("slot {slot} was published without a seq"));
+            return Err(self.drop_unreadable(hold, slot, claims, error));
         };
-        match ring.read_record(slot) {
-            Ok(record) => {
-                let grant = ReadGrant::new(hold, slot, group, seq, record, claims);
-                if seq.raw() >= limit {
-                    grant.give_back()?;
-                    return Ok(None);
-                }
-                Ok(Some(grant))
-            }
-            Err(error) => {
-                let record = crate::Record::default();
-                let grant = ReadGrant::new(hold, slot, group, seq, record, claims);
-                grant.drop_as(DropReason::Poison)?;
-                Err(error)
-            }
+        let record = match ring.read_record(slot) {
+            Ok(record) => record,
+            Err(error) => return Err(self.drop_unreadable(hold, slot, claims, error)),
+        };
+        let grant = ReadGrant::new(hold, slot, Some(self.group), seq, record, claims);
+        if seq.raw() >= limit {
+            grant.give_back()?;
+            return Ok(None);
         }
+        Ok(Some(grant))
+    }
+
+    /// Drops a claimed frame that nobody can have: it must not be found again. Tells why.
+    #[cold]
+    fn drop_unreadable(&self, hold: Hold, slot: u32, claims: u8, error: RingError) -> RingError {
+        let record = crate::Record::default();
+        let grant = ReadGrant::new(hold, slot, Some(self.group), Seq::FIRST, record, claims);
+        grant.drop_as(DropReason::Poison).err().unwrap_or(error)
     }
 
     /// Why a claimed frame is not worth having, if it isn't: too old, or deadly. A deadly frame of a

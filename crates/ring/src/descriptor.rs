@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::RingError;
 use crate::layout::{DescriptorArea, Plan};
 use crate::ring::Ring;
+use crate::seqlock::{self, Reading};
 
 const CAPACITY: usize = 4080;
-const READ_TRIES: u32 = 1000;
 
 /// What a ring's frames come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,14 @@ pub struct VideoTrack {
     /// The colour of the source, complete: what was not said has been guessed. The range is that
     /// of the frames.
     pub colour: Colour,
+}
+
+impl VideoTrack {
+    /// Square pixels at an undeclared rate, of a source whose complete colour is `source_colour`.
+    pub fn new(geometry: Geometry, source_colour: Colour) -> Self {
+        let colour = Colour { range: geometry.format().range(), ..source_colour };
+        Self { geometry, sample_aspect: (1, 1), frame_rate: None, colour }
+    }
 }
 
 /// How to mux a ring's audio packets.
@@ -115,35 +123,31 @@ impl Ring {
 
     fn write_descriptor(&self, encoded: &[u8]) {
         let area = self.descriptor_area();
-        let odd = area.version.load(Ordering::Relaxed) | 1;
-        area.version.store(odd, Ordering::Release);
-        std::sync::atomic::fence(Ordering::Release);
-        for (word, chunk) in area.words.iter().zip(encoded.chunks(8)) {
-            let mut bytes = [0; 8];
-            bytes[..chunk.len()].copy_from_slice(chunk);
-            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
-        }
-        area.bytes.store(encoded.len() as u64, Ordering::Relaxed);
-        area.version.store(odd.wrapping_add(1), Ordering::Release);
+        seqlock::write(&area.version, || {
+            for (word, chunk) in area.words.iter().zip(encoded.chunks(8)) {
+                let mut bytes = [0; 8];
+                bytes[..chunk.len()].copy_from_slice(chunk);
+                word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+            }
+            area.bytes.store(encoded.len() as u64, Ordering::Relaxed);
+        });
     }
 
     fn read_descriptor(&self) -> Result<Option<Vec<u8>>, RingError> {
         let area = self.descriptor_area();
-        for _ in 0..READ_TRIES {
-            let version = area.version.load(Ordering::Acquire);
-            if version == 0 {
-                return Ok(None);
-            }
+        let encoded = seqlock::read(&area.version, || {
             let bytes = usize::try_from(area.bytes.load(Ordering::Relaxed)).unwrap_or(usize::MAX);
             let words = area.words.iter().map(|word| word.load(Ordering::Relaxed).to_le_bytes());
-            let encoded: Vec<u8> = words.flatten().take(bytes).collect();
-            std::sync::atomic::fence(Ordering::Acquire);
-            if version.is_multiple_of(2) && area.version.load(Ordering::Relaxed) == version {
-                return Ok(Some(encoded));
+            words.flatten().take(bytes).collect()
+        });
+        match encoded {
+            Reading::Unwritten => Ok(None),
+            Reading::Whole(encoded) => Ok(Some(encoded)),
+            Reading::Changing => {
+                let what = "it is being changed for ever: its writer died";
+                Err(self.bad_descriptor(what.into()))
             }
-            std::thread::yield_now();
         }
-        Err(self.bad_descriptor("it is being changed for ever: its writer died".into()))
     }
 
     fn bad_descriptor(&self, what: String) -> RingError {

@@ -8,7 +8,7 @@
 //! | [`end`](Ring::end): has the source said how many frames there are? | all |
 //! | [`is_empty`](Ring::is_empty): is every slot free? More may come from upstream | `is_over`; who follows a feed without a name |
 //! | [`is_over`](Ring::is_over): that, and nothing may come? | who takes the ring's name |
-//! | [`end_went_to`](Ring::end_went_to): may nothing come for one group, nothing wait for it, nothing be in its hands, and where has it handed the end on? | a worker that comes late |
+//! | [`end_went_to`](Ring::end_went_to): has this group finished, and to which ring did it pass the end? | a worker that comes late |
 //!
 //! A group that passes frames on owes the end to its output ring from when its first worker joins
 //! until one of them has handed it on. The debt outlives the group, since groups of a live ring go

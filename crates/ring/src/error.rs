@@ -1,5 +1,8 @@
 //! What can go wrong with a ring, in words that say what to do about it.
 
+use std::error::Error;
+use std::iter;
+
 use framelane_shm::{OutOfBounds, ShmError};
 
 use crate::claim::{GROUPS, SEATS};
@@ -50,6 +53,37 @@ pub enum RingError {
         capacity: usize,
         /// What would have to fit, in bytes.
         needed: usize,
+    },
+    /// The metadata does not fit.
+    #[error("ring '{ring}' carries {capacity} bytes of metadata a frame, not {needed}")]
+    MetaTooLarge {
+        /// The ring's name.
+        ring: String,
+        /// What travels with a frame at most, in bytes.
+        capacity: usize,
+        /// What was to be sent, in bytes.
+        needed: usize,
+    },
+    /// A record's picture and payload differ in size.
+    #[error(
+        "a picture of {picture} bytes was to be published as {payload} on ring '{ring}': it must fill \
+         its payload exactly"
+    )]
+    BadRecord {
+        /// The ring's name.
+        ring: String,
+        /// What the record's geometry takes, in bytes.
+        picture: usize,
+        /// What the record says the payload takes, in bytes.
+        payload: usize,
+    },
+    /// No such slot.
+    #[error("ring '{ring}' has no slot {slot}")]
+    UnknownSlot {
+        /// The ring's name.
+        ring: String,
+        /// The slot that was asked for.
+        slot: u32,
     },
     /// Every participant id is taken by a living process.
     #[error("all {SEATS} places of ring '{0}' are taken: see `framelane stat {0}`")]
@@ -145,6 +179,12 @@ pub enum RingError {
 }
 
 impl RingError {
+    /// The error and its causes, in one line.
+    pub fn with_causes(&self) -> String {
+        let causes = iter::successors(self.source(), |&cause| cause.source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+
     /// Wraps an access outside of the segment.
     pub(crate) fn outside(ring: &str) -> impl FnOnce(OutOfBounds) -> Self {
         move |error| Self::Corrupt { ring: ring.to_owned(), what: error.to_string() }

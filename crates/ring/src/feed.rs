@@ -5,7 +5,7 @@
 //! the source, then in a slot of the feed, then in a slot of the ring itself. It is asked for in
 //! that order: the other way round, a frame that moves between two looks would be taken for lost.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use framelane_shm::ShmError;
 
@@ -13,12 +13,11 @@ use crate::failpoint::failpoint;
 use crate::group_name::{GroupName, text_to_words, words_to_text};
 use crate::layout::{Header, SOURCE_BYTE};
 use crate::ring::Ring;
+use crate::seqlock::{self, Reading};
 use crate::{RingError, Seq};
 
 /// Rings in a row: enough for any chain of workers, and an end to a circle of lies.
 const LONGEST_CHAIN: u32 = 16;
-
-const READ_TRIES: u32 = 100;
 
 /// No participant's id.
 const NOBODY: u8 = u8::MAX;
@@ -63,62 +62,39 @@ impl Feed {
     }
 
     pub(crate) fn write(&self, header: &Header) {
-        let odd = header.feed_version.load(Ordering::Relaxed) | 1;
-        header.feed_version.store(odd, Ordering::Release);
-        failpoint("feed.odd");
-        fence(Ordering::Release);
         let store = |cells: &[AtomicU64], words: &[u64]| {
             cells.iter().zip(words).for_each(|(cell, word)| cell.store(*word, Ordering::Relaxed));
         };
-        header.feed_lineage.store(u64::from(self.lineage), Ordering::Relaxed);
-        store(&header.feed_instance, &self.instance);
-        store(&header.feed_group, &self.group);
-        store(&header.feed_ring, &text_to_words::<13>(&self.ring));
-        header.feed_version.store(odd.wrapping_add(1), Ordering::Release);
+        seqlock::write(&header.feed_version, || {
+            failpoint("feed.odd");
+            header.feed_lineage.store(u64::from(self.lineage), Ordering::Relaxed);
+            store(&header.feed_instance, &self.instance);
+            store(&header.feed_group, &self.group);
+            store(&header.feed_ring, &text_to_words::<13>(&self.ring));
+        });
         failpoint("feed.written");
     }
-}
-
-/// What a ring says of its feed.
-#[derive(Debug)]
-enum FeedState {
-    /// Its frames come from outside.
-    None,
-    Known(Feed),
-    /// Somebody is just changing it, or died while doing so.
-    Changing,
 }
 
 impl Ring {
     /// The feed, if there is one and it can be read.
     pub(crate) fn feed(&self) -> Option<Feed> {
-        match self.feed_state() {
-            FeedState::Known(feed) => Some(feed),
-            FeedState::None | FeedState::Changing => None,
+        match self.read_feed() {
+            Reading::Whole(feed) => Some(feed),
+            Reading::Unwritten | Reading::Changing => None,
         }
     }
 
-    fn feed_state(&self) -> FeedState {
+    /// What the ring says of its feed: nothing, when its frames come from outside.
+    fn read_feed(&self) -> Reading<Feed> {
         let header = self.header();
-        for _ in 0..READ_TRIES {
-            let version = header.feed_version.load(Ordering::Acquire);
-            if version == 0 {
-                return FeedState::None;
-            }
-            let load = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-            let feed = Feed {
-                ring: words_to_text(&header.feed_ring),
-                instance: header.feed_instance.each_ref().map(load),
-                group: header.feed_group.each_ref().map(load),
-                lineage: u16::try_from(load(&header.feed_lineage)).unwrap_or(u16::MAX),
-            };
-            fence(Ordering::Acquire);
-            if version.is_multiple_of(2) && header.feed_version.load(Ordering::Relaxed) == version {
-                return FeedState::Known(feed);
-            }
-            std::thread::yield_now();
-        }
-        FeedState::Changing
+        let load = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        seqlock::read(&header.feed_version, || Feed {
+            ring: words_to_text(&header.feed_ring),
+            instance: header.feed_instance.each_ref().map(load),
+            group: header.feed_group.each_ref().map(load),
+            lineage: u16::try_from(load(&header.feed_lineage)).unwrap_or(u16::MAX),
+        })
     }
 
     /// Whether the frames come from another ring, rather than from a source.
@@ -148,28 +124,28 @@ impl Ring {
     pub(crate) fn adopt_feed(&self, mut feed: Feed) -> Result<u16, RingError> {
         self.with_tool(|tool| {
             self.with_tables(tool, || {
-                let old = match self.feed_state() {
-                    FeedState::Known(old) if old.is_same(&feed) => return Ok(old.lineage),
+                let old = match self.read_feed() {
+                    Reading::Whole(old) if old.is_same(&feed) => return Ok(old.lineage),
                     // Stored since it was looked for: another stream's frames come too late.
                     _ if self.end().is_some() => {
                         return Err(RingError::Ended(self.name().to_owned()));
                     }
-                    FeedState::Known(old) if self.is_still_fed_by(&old)? => {
+                    Reading::Whole(old) if self.is_still_fed_by(&old)? => {
                         return Err(RingError::HasFeed {
                             ring: self.name().to_owned(),
                             feed: old.ring,
                         });
                     }
-                    FeedState::Known(old) => Some(old.lineage),
+                    Reading::Whole(old) => Some(old.lineage),
                     // Under the lock nobody is changing it: its writer died half-way.
-                    FeedState::Changing => {
+                    Reading::Changing => {
                         let raw = self.header().feed_lineage.load(Ordering::Relaxed);
                         Some(u16::try_from(raw).unwrap_or(u16::MAX))
                     }
-                    FeedState::None if tool.held_elsewhere(SOURCE_BYTE)? => {
+                    Reading::Unwritten if tool.held_elsewhere(SOURCE_BYTE)? => {
                         return Err(RingError::SourceTaken(self.name().to_owned()));
                     }
-                    FeedState::None => None,
+                    Reading::Unwritten => None,
                 };
                 if let Some(old) = old {
                     let highest = self.highest_seq().map_or(0, Seq::lineage);
@@ -220,11 +196,11 @@ impl Upstream {
     /// The smallest seq from `from` on that may still arrive at `ring`. Whatever is below it and
     /// not in a slot of `ring`, looked at afterwards, never comes.
     pub(crate) fn first_arriving(&mut self, ring: &Ring, from: Seq) -> Result<Seq, RingError> {
-        let feed = match ring.feed_state() {
-            FeedState::Known(feed) => feed,
+        let feed = match ring.read_feed() {
+            Reading::Whole(feed) => feed,
             // The ring's own source numbers its frames: everything from `next` on is to come.
-            FeedState::None => return Ok(from.max(ring.next_seq())),
-            FeedState::Changing => return Ok(from),
+            Reading::Unwritten => return Ok(from.max(ring.next_seq())),
+            Reading::Changing => return Ok(from),
         };
         self.follow(ring, &feed)?;
         let Some((_, upstream, above)) = self.feed.as_mut() else {

@@ -69,9 +69,10 @@ impl WriteGrant {
     /// Publishes the frame to all active groups that have room for it.
     ///
     /// # Errors
-    /// [`RingError::Corrupt`] when the record states more than the slot holds, or when somebody
-    /// took the slot away against the protocol, [`ShmError::Forked`] in a forked child; nothing is
-    /// published then.
+    /// [`RingError::PayloadTooLarge`] and [`RingError::MetaTooLarge`] when the record states more
+    /// than the slot holds, [`RingError::BadRecord`] when its picture does not fill the payload,
+    /// [`RingError::Corrupt`] when somebody took the slot away against the protocol,
+    /// [`ShmError::Forked`] in a forked child; nothing is published then.
     pub fn commit(mut self, record: Record) -> Result<Seq, RingError> {
         let seat = self.hold.seat();
         let ring = seat.ring();
@@ -79,10 +80,11 @@ impl WriteGrant {
             return Err(ShmError::Forked.into());
         }
         ring.check_room(&record)?;
-        if record.geometry.is_some_and(|geometry| geometry.payload_bytes() != record.payload_bytes)
+        let payload = record.payload_bytes;
+        if let Some(picture) = record.geometry.map(|geometry| geometry.payload_bytes())
+            && picture != payload
         {
-            let what = "a picture must fill its payload exactly";
-            return Err(RingError::BadConfig(what.to_owned()));
+            return Err(RingError::BadRecord { ring: ring.name().to_owned(), picture, payload });
         }
         if !ring.is_written_by(self.slot, seat.id()) {
             return Err(ring.corrupt(format!("slot {} was taken from its writer", self.slot)));

@@ -213,7 +213,7 @@ impl Ring {
         let entry = self.group(group);
         // A reader that left a live ring may have passed over frames that others still hold: its
         // successor must not take them, or the stream would step back.
-        // It may have had one bit after the other.
+        // Its name may have had several bits in turn.
         let passed = (0..GROUPS)
             .filter(|&bit| !self.is_group_used(bit) && self.name_words(bit) == *name)
             .filter_map(|bit| Seq::from_raw(self.group(bit).cursor.load(Ordering::Acquire)))

@@ -1,7 +1,8 @@
 //! Latency histograms in shared memory: one writer each, any number of readers.
 //!
-//! A bucket is a quarter of an octave of microseconds wide, so a percentile is off by less than
-//! 19 %, from 1 µs to over two hours, in 128 counters.
+//! A bucket is a quarter of an octave wide, or one microsecond where that is more: 128 of them reach
+//! from 0 to over two hours. A percentile is the end of its bucket, at most a quarter, or one
+//! microsecond, above the real value.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -49,6 +49,7 @@ mod relay;
 mod ring;
 mod seat;
 mod seq;
+mod seqlock;
 mod snapshot;
 mod source;
 mod window;

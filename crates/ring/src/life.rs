@@ -63,7 +63,7 @@ impl Ring {
                 Err(RingError::Shm(ShmError::NotFound(_))) => {}
                 // What a killed run left behind is over: the ring that is waited for is a new one.
                 Ok(ring) if ring.end().is_some() && ring.reap_and_take_name(Taker::LastOut)? => {}
-                Ok(ring) if ring.is_draining() && ring.is_waited_out()? => {}
+                Ok(ring) if ring.is_draining() && ring.retire_drained()? => {}
                 other => return other.map(Some),
             }
             thread::sleep(APPEARANCE_POLL);
@@ -96,7 +96,7 @@ impl Ring {
                         return Err(RingError::Ended(name.ring().to_owned()));
                     }
                 }
-                Ok(ring) if ring.is_draining() && ring.is_waited_out()? => {
+                Ok(ring) if ring.is_draining() && ring.retire_drained()? => {
                     if ring.segment().is_linked()? {
                         return Err(RingError::Draining(name.ring().to_owned()));
                     }
@@ -129,9 +129,10 @@ impl Ring {
         }
     }
 
-    /// Whether nobody may join a ring that is being drained: somebody has yet to stop, or the ring
-    /// has lost its name by now. A lossless one with frames in it stays for those who come next.
-    pub(crate) fn is_waited_out(&self) -> Result<bool, RingError> {
+    /// Takes the name of a ring that was drained, if all have stopped; a lossless one with frames in
+    /// it stays for those who come next. Tells whether nobody may join it: it has lost its name, or
+    /// somebody has yet to stop.
+    pub(crate) fn retire_drained(&self) -> Result<bool, RingError> {
         let taken = self.reap_and_take_name(Taker::LastOut)?;
         Ok(taken || self.with_tool(|tool| self.is_in_use(tool))?)
     }
@@ -179,12 +180,12 @@ impl Ring {
         Ok(self.reap()? || self.with_tool(|tool| self.take_name(tool, who))?)
     }
 
-    /// Removes a ring whose users were asked to stop, and have stopped, unless it is a lossless one
-    /// with frames in it.
+    /// Removes a ring that is of no use any more: nobody is attached, and it has ended, or its users
+    /// were asked to stop and have. A lossless one with frames in it stays.
     ///
     /// # Errors
     /// As [`Ring::remove_if_unused`].
-    pub fn remove_if_drained(&self) -> Result<bool, RingError> {
+    pub fn remove_if_finished(&self) -> Result<bool, RingError> {
         self.reap_and_take_name(Taker::LastOut)
     }
 

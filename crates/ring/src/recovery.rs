@@ -40,20 +40,14 @@ impl Ring {
                 continue;
             }
             *locked = true;
-            // Whoever left in order meanwhile has left nothing.
-            let entry = Entry::unpack(self.line(id).entry.load(Ordering::Acquire));
-            let dead = self.has_left_something(id);
-            let cleaned = if dead { self.clean(tool, id, Duration::ZERO) } else { Ok(()) };
+            let cleaned = self.clean_after_death(tool, id, Duration::ZERO);
             tool.unlock(u16::from(id));
-            let (ring, pid) = (self.name(), entry.pid);
             match cleaned {
-                Ok(()) if dead => {
-                    tracing::warn!(ring, pid, participant = id, "cleaned up after a dead process")
-                }
                 Ok(()) => {}
                 // The next look will do: the frames of others must not wait for a lock.
                 Err(RingError::Shm(ShmError::LockHeld { .. })) => {
-                    tracing::debug!(ring, pid, "the dead have to wait for the tables lock");
+                    let ring = self.name();
+                    tracing::debug!(ring, id, "the dead have to wait for the tables lock");
                 }
                 Err(error) => return Err(error),
             }
@@ -64,6 +58,24 @@ impl Ring {
     fn has_left_something(&self, id: u8) -> bool {
         let line = self.line(id);
         line.entry.load(Ordering::Acquire) != 0 || line.journal_edge.load(Ordering::Acquire) != 0
+    }
+
+    /// Cleans up after the last owner of `id`, as [`clean`](Self::clean) does, and warns of its
+    /// death. Whoever left in order has left nothing.
+    pub(crate) fn clean_after_death(
+        &self,
+        tool: &LockFile,
+        id: u8,
+        patience: Duration,
+    ) -> Result<(), RingError> {
+        if !self.has_left_something(id) {
+            return Ok(());
+        }
+        let pid = Entry::unpack(self.line(id).entry.load(Ordering::Acquire)).pid;
+        self.clean(tool, id, patience)?;
+        let ring = self.name();
+        tracing::warn!(ring, pid, participant = id, "cleaned up after a dead process");
+        Ok(())
     }
 
     /// Cleans up after the last owner of `id`, whose lock the caller holds: a dead one, or one that

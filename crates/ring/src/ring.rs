@@ -93,15 +93,15 @@ impl Ring {
     }
 
     /// A slot's payload at addresses of its own, for languages whose arrays can outlive a claim.
-    /// What is there belongs to whoever holds a grant on the slot, and to nobody else: unless
-    /// nobody has its addresses any more, revoke the view before the grant ends.
+    /// What is there belongs to whoever holds a grant on the slot, and to nobody else. Revoke the
+    /// view before the grant ends, unless no pointer into it is left.
     ///
     /// # Errors
-    /// [`RingError::BadConfig`] when there is no such slot, [`RingError::Shm`] when there is no room
+    /// [`RingError::UnknownSlot`], [`RingError::Shm`] when there is no room
     /// for another mapping.
     pub fn payload_view(&self, slot: u32) -> Result<View, RingError> {
         if slot >= self.plan.slots {
-            return Err(RingError::BadConfig(format!("it has no slot {slot}")));
+            return Err(RingError::UnknownSlot { ring: self.name().to_owned(), slot });
         }
         Ok(self.segment.view(self.plan.payload(slot), self.plan.payload_capacity)?)
     }
@@ -222,11 +222,11 @@ impl Ring {
     /// Checks that a slot has room for what a record states.
     pub(crate) fn check_room(&self, record: &Record) -> Result<(), RingError> {
         self.check_payload(record.payload_bytes)?;
-        if record.meta_bytes <= self.meta_capacity() {
+        let (needed, capacity) = (record.meta_bytes, self.meta_capacity());
+        if needed <= capacity {
             return Ok(());
         }
-        let (ring, capacity) = (self.name().to_owned(), self.meta_capacity());
-        Err(RingError::PayloadTooLarge { ring, capacity, needed: record.meta_bytes })
+        Err(RingError::MetaTooLarge { ring: self.name().to_owned(), capacity, needed })
     }
 
     /// Rings one group's members once.

@@ -64,7 +64,7 @@ impl Seat {
         let own = ring.segment().lock_file()?;
         let id = ring.lock_free_id(&own)?;
         failpoint("join.locked");
-        ring.with_tool(|tool| ring.clean(tool, id, PATIENCE))?;
+        ring.with_tool(|tool| ring.clean_after_death(tool, id, PATIENCE))?;
         failpoint("join.cleaned");
         let line = ring.line(id);
         line.joined_ns.store(monotonic_ns(), Ordering::Relaxed);

@@ -127,7 +127,8 @@ pub struct SeatSnapshot {
     pub hold: Option<LatencySummary>,
 }
 
-/// Percentiles of a latency, as upper bounds in milliseconds (up to 19 % above the real value).
+/// Percentiles of a latency in milliseconds: upper bounds, at most a quarter, or a microsecond, above
+/// the real value.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct LatencySummary {
     /// The median.

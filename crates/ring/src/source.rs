@@ -44,14 +44,15 @@ impl Source {
         }
         let producer = Producer::join(ring)?;
         lock_source(&producer)?;
-        // A source that died may have published a frame whose successor it did not store: what
-        // the slots say counts, too. A slot it was still writing was discarded above or will be.
         let ring = producer.ring();
         // Another source may have ended the stream since.
         if ring.end().is_some() {
             return Err(RingError::Ended(ring.name().to_owned()));
         }
+        // What a source that died was writing is discarded.
         ring.reap()?;
+        // It may have published a frame whose successor it did not store: what the slots say counts,
+        // too.
         let first = ring.highest_seq().map_or(Seq::FIRST, Seq::next).max(ring.next_seq());
         // Stored before anything is acquired, so that the next source counts from it as well.
         ring.header().next.fetch_max(first.raw(), Ordering::AcqRel);

@@ -76,7 +76,7 @@ impl Ring {
             .fold(0, |groups, group| groups | (1 << group))
     }
 
-    /// Whether who feeds this ring finds no slot, unless a reader takes one of its frames.
+    /// Whether a producer has to wait until a reader has freed a slot.
     pub(crate) fn is_full(&self) -> bool {
         self.policy() == Policy::Block && !(0..self.slots()).any(|slot| self.word(slot).is_free())
     }

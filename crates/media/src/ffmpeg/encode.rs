@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use framelane_frame::{Colour, FrameRate, Geometry, Range};
+use framelane_frame::{Colour, FrameRate, Geometry, Range, Transfer};
 
 use super::decode::{ColourMode, scaler_matrix};
 use super::encoder::{Family, Latency};
@@ -210,7 +210,7 @@ impl EncodeOptions {
         for (option, name) in [
             ("-colorspace", colour.matrix.name()),
             ("-color_primaries", colour.primaries.name()),
-            ("-color_trc", colour.transfer.name()),
+            ("-color_trc", transfer_option(colour.transfer)),
             ("-color_range", Range::Limited.name()),
         ] {
             if let Some(name) = name {
@@ -274,6 +274,15 @@ impl EncodeOptions {
 
     fn family(&self) -> Family {
         Family::of(&self.codec)
+    }
+}
+
+/// An encoder option's name of a transfer function: two of those that ffmpeg prints it does not take.
+fn transfer_option(transfer: Transfer) -> Option<&'static str> {
+    match transfer {
+        Transfer::Gamma22 => Some("gamma22"),
+        Transfer::Gamma28 => Some("gamma28"),
+        other => other.name(),
     }
 }
 

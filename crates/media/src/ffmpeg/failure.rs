@@ -117,7 +117,7 @@ impl FailureKind {
         let lines: Vec<String> = complaints.map(|line| line.text.to_ascii_lowercase()).collect();
         for (phrase, kind) in PHRASES.iter().copied() {
             if let Some(line) = lines.iter().find(|line| line.contains(phrase)) {
-                let video = line.contains("stream map '0:v") || line.contains("stream map '");
+                let video = line.contains("stream map '");
                 let audio = line.contains("stream map '0:a");
                 return match kind {
                     Self::NoAudio if video && !audio => Self::NoVideo,
@@ -129,19 +129,6 @@ impl FailureKind {
         // "Option rtsp_transport not found."
         let unknown = |line: &String| line.starts_with("option ") && line.ends_with(" not found.");
         if lines.iter().any(unknown) { Self::Option } else { Self::Unknown }
-    }
-
-    /// Whether the same command may succeed later without anybody changing anything.
-    pub fn may_pass(self) -> bool {
-        matches!(
-            self,
-            Self::Busy
-                | Self::Refused
-                | Self::Network
-                | Self::NotFound
-                | Self::Refusal
-                | Self::Unknown
-        )
     }
 
     /// The kind in a few words.

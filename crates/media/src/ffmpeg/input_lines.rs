@@ -48,9 +48,8 @@ impl InputLines {
             self.stepped_back |= step_back(line).is_some_and(|ticks| ticks > STEP_BACK_TICKS);
             return;
         }
-        if let Some(rest) = line.strip_prefix("Input #0, ") {
+        if line.starts_with("Input #0, ") {
             self.inside = true;
-            self.info.container = rest.split(", from ").next().unwrap_or_default().to_owned();
         } else if ["Stream mapping:", "Output #", "Input #"].iter().any(|s| line.starts_with(s)) {
             self.complete = self.inside;
         } else if self.inside && line.starts_with("Stream #0:") {

@@ -42,10 +42,6 @@ pub enum ProbeError {
 /// not a cover picture, and the first audio stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediaInfo {
-    /// The container's name, such as `mov,mp4,m4a,3gp,3g2,mj2`.
-    pub container: String,
-    /// How long it is, when it says so.
-    pub duration: Option<Duration>,
     /// The video stream.
     pub video: Option<VideoInfo>,
     /// The audio stream.
@@ -73,8 +69,6 @@ pub struct VideoInfo {
     pub interlaced: bool,
     /// Width and height of a pixel in relation to each other; `(0, 0)` when unknown.
     pub sample_aspect: (u32, u32),
-    /// How long the stream is, when it says so.
-    pub duration: Option<Duration>,
 }
 
 impl VideoInfo {
@@ -130,8 +124,7 @@ pub fn probe(
     timeout: Duration,
 ) -> Result<MediaInfo, ProbeError> {
     let command = ChildCommand::new(ffprobe)
-        .args(["-hide_banner", "-loglevel", "level+error", "-of", "json"])
-        .args(["-show_streams", "-show_format"])
+        .args(["-hide_banner", "-loglevel", "level+error", "-of", "json", "-show_streams"])
         .args(input_args)
         .args(["-i", input])
         .secrets(secrets.clone());
@@ -143,7 +136,7 @@ pub fn probe(
     }
 }
 
-/// Reads the answer of `ffprobe -of json -show_streams -show_format`.
+/// Reads the answer of `ffprobe -of json -show_streams`.
 ///
 /// # Errors
 /// [`ProbeError::Answer`] when it is not JSON. Fields that make no sense are left out.
@@ -157,8 +150,6 @@ pub fn parse(answer: &[u8]) -> Result<MediaInfo, ProbeError> {
         })
     };
     Ok(MediaInfo {
-        container: text(&answer["format"]["format_name"]),
-        duration: seconds(&answer["format"]["duration"]),
         video: first("video").map(video),
         audio: first("audio").map(|stream| AudioInfo {
             codec: text(&stream["codec_name"]),
@@ -188,7 +179,6 @@ fn video(stream: &Value) -> VideoInfo {
         rotation: rotation(stream),
         interlaced: ["tt", "bb", "tb", "bt"].contains(&field_order.as_str()),
         sample_aspect: ratio(&text(&stream["sample_aspect_ratio"]), ':').unwrap_or((0, 0)),
-        duration: seconds(&stream["duration"]),
     }
 }
 
@@ -209,10 +199,6 @@ fn number(value: &Value) -> Option<u32> {
         Value::String(text) => text.parse().ok(),
         other => other.as_u64().and_then(|number| u32::try_from(number).ok()),
     }
-}
-
-fn seconds(value: &Value) -> Option<Duration> {
-    Duration::try_from_secs_f64(value.as_str()?.parse().ok()?).ok()
 }
 
 fn rate(value: &Value) -> Option<FrameRate> {
@@ -248,15 +234,13 @@ mod tests {
              "pix_fmt":"yuv420p","avg_frame_rate":"30000/1001","r_frame_rate":"60/1",
              "color_space":"bt709","color_range":"tv","color_primaries":"bt709",
              "color_transfer":"bt709","field_order":"tt","sample_aspect_ratio":"4:3",
-             "side_data_list":[{"x":1},{"rotation":-90}],"duration":"1.5"}],
-            "format":{"format_name":"mov","duration":"2.000000"}}"#;
+             "side_data_list":[{"x":1},{"rotation":-90}]}]}"#;
         let info = parse(answer).expect("valid");
         let video = info.video.expect("there is one");
         assert_eq!((video.codec.as_str(), video.display_size()), ("h264", (720, 1280)));
         assert_eq!(video.frame_rate, FrameRate::new(30000, 1001));
         assert_eq!((video.colour.matrix, video.colour.range), (Matrix::Bt709, Range::Limited));
         assert_eq!((video.interlaced, video.sample_aspect, video.rotation), (true, (4, 3), 270));
-        assert_eq!(video.duration, Some(Duration::from_millis(1500)));
         let audio = info.audio.expect("there is one");
         assert_eq!((audio.codec.as_str(), audio.sample_rate, audio.channels), ("aac", 44100, 2));
     }
@@ -268,16 +252,15 @@ mod tests {
             "[]",
             "{}",
             "{\"streams\":3}",
-            "{\"streams\":[null,1,\"a\"],\"format\":[]}",
+            "{\"streams\":[null,1,\"a\"]}",
             r#"{"streams":[{"codec_type":"video","width":-1,"height":1e30,"sample_rate":[],
-                "duration":"-5","avg_frame_rate":"0/0","r_frame_rate":"90000/1",
+                "avg_frame_rate":"0/0","r_frame_rate":"90000/1",
                 "side_data_list":[{"rotation":1e99}],"sample_aspect_ratio":"0:1"}]}"#,
-            r#"{"streams":[{"codec_type":"video","side_data_list":[{"rotation":-9223372036854775808}],
-                "duration":"1e300"}]}"#,
+            r#"{"streams":[{"codec_type":"video","side_data_list":[{"rotation":-9223372036854775808}]}]}"#,
         ] {
             let info = parse(answer.as_bytes()).expect("JSON");
             if let Some(video) = info.video {
-                assert_eq!((video.width, video.frame_rate, video.duration), (0, None, None));
+                assert_eq!((video.width, video.frame_rate), (0, None));
                 assert_eq!(video.geometry(PixelFormat::Gray), None);
             }
         }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -115,9 +115,10 @@ impl Drain {
         let lines =
             Lines { tail: Arc::clone(&tail), name, secrets, hook, throttle: Throttle::new() };
         let stop_seen = Arc::clone(&stop);
-        thread::Builder::new()
-            .name("stderr".to_owned())
-            .spawn(move || drain(input, lines, &stop_seen, &alive))?;
+        thread::Builder::new().name("stderr".to_owned()).spawn(move || {
+            drain(input, lines, &stop_seen);
+            drop(alive);
+        })?;
         Ok(Self { tail, stop, ended: Mutex::new(ended) })
     }
 
@@ -142,13 +143,8 @@ impl Drop for Drain {
     }
 }
 
-/// The thread's body: reads until the end, an error, or `stop`. `_alive` is dropped at its end.
-fn drain(
-    mut input: impl Read + AsFd,
-    mut lines: Lines,
-    stop: &AtomicBool,
-    _alive: &SyncSender<()>,
-) {
+/// The thread's body: reads until the end, an error, or `stop`.
+fn drain(mut input: impl Read + AsFd, mut lines: Lines, stop: &AtomicBool) {
     let mut buffer = [0; 16 << 10];
     let mut line = Vec::new();
     let mut bytes_after_stop = 0;

@@ -35,8 +35,6 @@ pub struct PacketHeader {
     pub pts: i64,
     /// The timestamp in nanoseconds, to the nearest.
     pub pts_ns: i64,
-    /// Whether decoding can start here. Raw frames and nearly all audio packets are.
-    pub keyframe: bool,
     /// Bytes of the payload that waits to be read.
     pub payload_bytes: usize,
 }
@@ -124,17 +122,6 @@ impl<R: Read> Reader<R> {
     /// often a wrong one.
     pub fn frame_rate(&self) -> Option<FrameRate> {
         self.frame_rate
-    }
-
-    /// The pipe, for polling it. Look at [`buffered_bytes`](Self::buffered_bytes) first.
-    pub fn input(&self) -> &R {
-        self.source.input()
-    }
-
-    /// Bytes that were read from the pipe but not yet used. Not 0 means that `next_packet` can
-    /// make some progress without the pipe.
-    pub fn buffered_bytes(&self) -> usize {
-        self.source.buffered_bytes()
     }
 
     /// Reads up to the next payload. `None` is the end of the stream. A payload that was neither
@@ -254,8 +241,7 @@ impl<R: Read> Reader<R> {
         let pending = self.payload_size(entry)?;
         self.last_pts[stream] = pts;
         self.pending = Some(pending);
-        let keyframe = entry.flags & flag::KEY != 0;
-        Ok(PacketHeader { stream, pts, pts_ns, keyframe, payload_bytes: pending.payload_bytes })
+        Ok(PacketHeader { stream, pts, pts_ns, payload_bytes: pending.payload_bytes })
     }
 
     /// Reads the rest of a frame header: size, elision header, reserved fields, checksum.

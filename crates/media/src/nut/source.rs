@@ -30,11 +30,7 @@ impl<R: Read> Source<R> {
         Self { input, buffer: [0; BUFFER_BYTES], start: 0, end: 0, crc: 0 }
     }
 
-    pub(super) fn input(&self) -> &R {
-        &self.input
-    }
-
-    pub(super) fn buffered_bytes(&self) -> usize {
+    fn buffered_bytes(&self) -> usize {
         self.end - self.start
     }
 

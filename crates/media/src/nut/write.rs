@@ -114,11 +114,6 @@ impl<W: Write> Writer<W> {
         self.write_packet(2, base, pts, payload)
     }
 
-    /// The pipe.
-    pub fn output(&self) -> &W {
-        &self.output
-    }
-
     /// Gives the pipe back. Nothing is buffered, and NUT needs no end.
     pub fn into_output(self) -> W {
         self.output

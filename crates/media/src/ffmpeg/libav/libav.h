@@ -15,7 +15,6 @@ typedef char framelane_name[48];
 // Names that are empty and numbers that are 0 are unknown.
 struct framelane_description {
     const uint8_t *codec_specific; // as long as the input is open
-    framelane_name container;
     framelane_name video_codec, pixel_format, range, matrix, primaries, transfer;
     framelane_name audio_codec;
     double rotation; // as av_display_rotation_get counts it: degrees counter-clockwise

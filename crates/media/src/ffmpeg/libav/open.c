@@ -137,7 +137,6 @@ static void describe_audio(const AVStream *stream, struct framelane_description 
 void framelane_describe(struct framelane_input *input, struct framelane_description *out) {
     AVFormatContext *container = input->container;
     *out = (struct framelane_description){0};
-    set_name(out->container, container->iformat->name);
     if (input->video >= 0) describe_video(container, container->streams[input->video], out);
     if (input->audio >= 0) describe_audio(container->streams[input->audio], out);
 }

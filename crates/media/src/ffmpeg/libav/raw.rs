@@ -141,10 +141,9 @@ impl RawInput {
         let mut found: sys::Description = unsafe { mem::zeroed() };
         // SAFETY: the input is open.
         unsafe { sys::framelane_describe(self.input.as_ptr(), &raw mut found) };
-        let container = text(&found.container);
         let video = (found.video_codec[0] != 0).then(|| video(&found));
         let (audio, stream) = (found.audio_codec[0] != 0).then(|| audio(&found)).unzip();
-        let info = MediaInfo { container, duration: None, video, audio };
+        let info = MediaInfo { video, audio };
         Description { info, audio: stream, display_matrix: found.display_matrix }
     }
 }
@@ -206,7 +205,6 @@ fn video(found: &sys::Description) -> VideoInfo {
         rotation: whole(found.rotation),
         interlaced: found.interlaced != 0,
         sample_aspect: pair(found.sample_aspect),
-        duration: None,
     }
 }
 

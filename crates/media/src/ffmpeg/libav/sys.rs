@@ -8,7 +8,7 @@ use std::ffi::{c_char, c_int, c_void};
 /// Planes that a picture may have.
 pub(super) const PLANES: usize = 4;
 
-/// An input, of which only libav.c knows what is in it.
+/// An input, of which only the C files know what is in it.
 #[repr(C)]
 pub(super) struct Input {
     _private: [u8; 0],
@@ -21,7 +21,6 @@ pub(super) const NAME_BYTES: usize = 48;
 #[repr(C)]
 pub(super) struct Description {
     pub(super) codec_specific: *const u8,
-    pub(super) container: Name,
     pub(super) video_codec: Name,
     pub(super) pixel_format: Name,
     pub(super) range: Name,
