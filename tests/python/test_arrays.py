@@ -133,9 +133,13 @@ def test_a_model_may_keep_what_it_got_and_does_no_harm(background, keep):
 def test_copies_are_plain_and_stay(one_frame):
     frame, source = one_frame
     copies = [np.array(frame), frame.copy(), frame + 0, pickle.loads(pickle.dumps(frame))]
+    picked = [frame[..., [2, 1, 0]], frame[frame > 100], np.delete(frame, 0, axis=0)]
     next(source)
     assert all(np.array_equal(copy, picture(0)) for copy in copies)
     assert np.array_equal(copies[1][2:4], picture(0)[2:4]), "and so do the parts of a copy"
+    whole = picture(0)
+    expected = [whole[..., [2, 1, 0]], whole[whole > 100], np.delete(whole, 0, axis=0)]
+    assert all(np.array_equal(copy, same) for copy, same in zip(picked, expected))
 
 
 def test_what_is_made_from_a_frame_is_not_tied_to_it(one_frame):

@@ -219,3 +219,83 @@ def test_a_sink_that_was_closed_says_so_at_once():
     sink.close()
     with pytest.raises(fl.FramelaneError, match="this place on ring 'cam.in' was closed"):
         sink.write(picture(0))
+
+
+def test_times_of_own_frames_rise_and_a_bad_one_leaves_the_sink_usable(background):
+    end = background(lambda: drain("cam.in"))
+    with fl.Sink("cam.in", like=(48, 64, 3), fps=25) as sink:
+        for pts in (None, None, 0.5, None):
+            sink.write(picture(0), pts=pts)
+        for wrong in (float("nan"), 1e30, 0.54, 0.1):
+            with pytest.raises(ValueError, match="pts is"):
+                sink.write(picture(0), pts=wrong)
+        with pytest.raises(TypeError, match="pts is a number of seconds"):
+            sink.write(picture(0), pts="1")
+        sink.close(end=False)
+        # The next one goes on where this one stopped.
+        with fl.Sink("cam.in", like=(48, 64, 3), fps=(25, 1)) as successor:
+            successor.write(picture(0))
+    assert [pts for _, pts, _ in end.join()] == [0, 0.04, 0.5, 0.54, 0.58]
+
+
+def test_who_waits_for_a_reader_is_told_so_and_can_be_stopped(background):
+    with fl.Sink("cam.in", like=(48, 64, 3), timeout=0.1) as sink:
+        with pytest.raises(TimeoutError, match=r"slot on ring 'cam.in' \(it has no reader yet\)"):
+            sink.write(picture(0))
+        sink.timeout = None
+        waiting = background(lambda: sink.write(picture(0)))
+        sink.stop()
+        with pytest.raises(fl.FramelaneError, match="asked to stop while ring 'cam.in' had no room"):
+            waiting.join()
+    assert drain("cam.in") == []
+
+
+def test_an_ordered_source_restores_the_order_behind_workers(background):
+    def read(ordered):
+        group = "ordered" if ordered else "shared"
+        with fl.Source("cam.out", group=group, ordered=ordered, timeout=30) as source:
+            return [frame.seq for frame in source]
+
+    feeder = background(lambda: feed("cam.in", 2))
+    ends = [background(lambda ordered=ordered: read(ordered)) for ordered in (False, True)]
+    with fl.Worker("cam.in", "cam.out", timeout=30) as first:
+        frame, _ = next(first)
+        with fl.Worker("cam.in", "cam.out", timeout=30) as second:
+            later, _ = next(second)
+            second.forward(later)
+        first.forward(frame)
+    feeder.join()
+    assert [end.join() for end in ends] == [[1, 0], [0, 1]]
+
+
+def test_the_newest_frame_is_seen_once_and_taken_from_nobody():
+    options = {"on_full": "drop-oldest", "slots": 8}
+    with fl.Sink("cam.in", like=(48, 64, 3), **options) as sink:
+        with fl.Source("cam.in", newest=True, timeout=0.1) as newest:
+            for count in (3, 1):
+                for _ in range(count):
+                    sink.write(picture(0))
+                seq = next(newest).seq
+                with pytest.raises(TimeoutError, match="no frame on ring 'cam.in' within"):
+                    next(newest)
+            assert seq == 3
+            sink.close()
+            assert list(newest) == []
+    with pytest.raises(ValueError, match="choose one"):
+        fl.Source("cam.in", newest=True, ordered=True)
+    with pytest.raises(TimeoutError, match=r"ring 'cam.in' \(there is no such ring\) within"):
+        next(fl.Source("cam.in", timeout=0))
+    with pytest.raises(fl.FramelaneError, match="was closed"), newest:
+        pass
+
+
+def test_a_ring_that_is_there_stays_as_it_is_and_that_is_said(caplog):
+    with fl.Sink("cam.in", like=(48, 64, 3), on_full="drop-oldest", slots=4) as first:
+        first.close(end=False)
+    with fl.Sink("cam.in", like=(48, 64, 3), on_full="drop-oldest", slots=4):
+        pass
+    assert caplog.text == ""
+    with fl.Sink("cam.in", like=(48, 64, 3), on_full="drop-oldest", slots=4):
+        with pytest.raises(fl.FramelaneError, match="has a source already"):
+            fl.Sink("cam.in", like=(48, 64, 3), slots=9)
+    assert "stays as it is (ring=\"cam.in\", slots=4, policy=drop-oldest)" in caplog.text

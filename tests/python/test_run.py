@@ -153,6 +153,25 @@ def test_nothing_published_is_warned_of(clip, tmp_path, caplog):
     assert "nothing was published" in caplog.text
 
 
+@pytest.mark.parametrize("leave", [lambda: sys.exit(3), KeyboardInterrupt])
+def test_a_frame_on_which_the_model_leaves_every_time_is_passed_on(clip, tmp_path, leave):
+    def model(frame):
+        if frame.seq == 7:
+            error = leave()
+            raise error
+        return frame
+
+    output = tmp_path / "out.nut"
+    summary = fl.run(model, str(clip), output, workers=1, pusher_args=LOSSLESS)
+    assert (summary.processed, summary.restarts) == (29, 3)
+    assert len(frame_hashes(output)) == 30
+
+
+def test_arguments_of_stages_are_a_list(clip, tmp_path):
+    with pytest.raises(TypeError, match=r"arguments are a list, as \['--slots', '12'\]"):
+        fl.run(lambda frame: frame, clip, tmp_path / "out.nut", puller_args="--slots 12")
+
+
 @pytest.mark.parametrize("leave", [sys.exit, lambda: os.kill(os.getpid(), signal.SIGTERM)])
 def test_a_worker_that_leaves_before_the_end_is_replaced(clip, tmp_path, leave):
     marker = tmp_path / "left"

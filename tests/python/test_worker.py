@@ -169,7 +169,7 @@ def test_waiting_ends_with_a_time_out_and_lets_other_threads_run(background):
         ticks += 1
         time.sleep(0.001)
     assert ticks > 20
-    with pytest.raises(TimeoutError, match="no frame within 0.3 s"):
+    with pytest.raises(TimeoutError, match="no frame on ring .* within 0.3 s"):
         waiting.join()
     with fl.Sink("cam.in", like=(48, 64, 3)), pytest.raises(TimeoutError):
         next(worker)

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use framelane_ring::{
-    AudioTrack, Descriptor, GroupName, OrderedConsumer, OrderedFrame, Ring, RingError, SegmentName,
-    ShmError, Turn,
+    AudioTrack, Descriptor, DropReason, GroupName, OrderedConsumer, OrderedFrame, Ring, RingError,
+    SegmentName, ShmError, Turn,
 };
 
 use crate::encoder::{Encoder, SendError};
@@ -102,7 +102,7 @@ impl Audio {
         while self.last_ns <= frame_ns {
             let Turn::Frame(packet) = self.packets.next(Duration::ZERO)? else { break };
             self.last_ns = packet.record().pts_ns;
-            packet.unsent()?;
+            packet.drop_as(DropReason::Unsent)?;
         }
         Ok(())
     }
@@ -130,7 +130,7 @@ impl Audio {
         self.last_ns = pts_ns;
         // A muxer starts with the first frame; what is older than that would be a step back.
         if pts_ns < start_ns {
-            packet.unsent()?;
+            packet.drop_as(DropReason::Unsent)?;
             return Ok(());
         }
         let time_ns = pts_ns.saturating_add(shift_ns);

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use framelane_media::ffmpeg::{EncodeOptions, FailureKind, Ffmpeg, OutputKind};
 use framelane_media::{Secrets, Timeline};
-use framelane_ring::{OrderedConsumer, OrderedFrame, Policy, Record, RingError, Seq, Turn};
+use framelane_ring::{
+    DropReason, OrderedConsumer, OrderedFrame, Policy, Record, RingError, Seq, Turn,
+};
 use framelane_stage::{Backoff, ExitStatus, Failure, Shutdown, audio_ring, forget_audio};
 
 use crate::args::Arguments;
@@ -126,7 +128,7 @@ impl Pusher {
     /// Deals with the frame whose turn it is.
     fn take(&mut self, frame: OrderedFrame) -> Result<(), Failure> {
         if self.starvation.is_too_late(frame.record()) {
-            return Ok(frame.unsent()?);
+            return Ok(frame.drop_as(DropReason::Unsent)?);
         }
         // One that is tried again has its place: each further one would be later.
         let again = self.waiting.take().filter(|(seq, _)| *seq == frame.seq());
@@ -286,7 +288,7 @@ impl Pusher {
     /// stream would start again with what is old by then; on a lossless one it waits.
     fn put_off(&mut self, frame: OrderedFrame, pts_ns: i64) -> Result<(), Failure> {
         if self.frames.ring().policy() == Policy::DropOldest {
-            frame.unsent()?;
+            frame.drop_as(DropReason::Unsent)?;
             self.sound.drop_up_to(pts_ns)?;
         } else {
             self.waiting = Some((frame.seq(), pts_ns));

@@ -6,6 +6,7 @@
 
 mod claim;
 mod error;
+mod member;
 mod owned;
 mod patience;
 mod pixels;

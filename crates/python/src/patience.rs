@@ -3,6 +3,7 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
+use framelane_ring::SegmentName;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -19,7 +20,7 @@ const SLICE: Duration = Duration::from_millis(100);
 /// raises when it is told what the rings warn of.
 pub(crate) fn wait_for<T: Send>(
     py: Python<'_>,
-    what: &str,
+    what: impl Fn() -> String,
     timeout: Option<Duration>,
     mut step: impl FnMut(Duration) -> PyResult<Option<T>> + Send,
 ) -> PyResult<T> {
@@ -34,9 +35,15 @@ pub(crate) fn wait_for<T: Send>(
         py.check_signals()?;
         if left.is_zero() {
             let waited = start.elapsed().as_secs_f64();
-            return Err(TimedOut::new_err(format!("no {what} within {waited:.1} s")));
+            return Err(TimedOut::new_err(format!("no {} within {waited:.1} s", what())));
         }
     }
+}
+
+/// A frame of a ring, as what is waited for.
+pub(crate) fn wanted_frame(ring: &SegmentName, is_there: bool) -> String {
+    let hint = if is_there { "" } else { " (there is no such ring)" };
+    format!("frame on ring '{}'{hint}", ring.ring())
 }
 
 /// Whether to look again for what is not there yet: once at least, and for as long as `patience`.
@@ -52,5 +59,5 @@ pub(crate) fn seconds(timeout: Option<f64>) -> PyResult<Option<Duration>> {
         Duration::try_from_secs_f64(seconds)
             .map_err(|_| PyValueError::new_err(format!("{seconds} is no time in seconds")))
     };
-    timeout.map(parse).transpose()
+    timeout.filter(|&seconds| seconds != f64::INFINITY).map(parse).transpose()
 }

@@ -1,24 +1,27 @@
-//! A plain consumer of one ring: it looks at frames and passes nothing on.
+//! A plain reader of one ring: it looks at frames and passes nothing on.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use framelane_ring::{Consumer, GroupName, ReadGrant, SegmentName};
+use framelane_ring::{GroupName, SegmentName};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::claim::Claim;
 use crate::error::{nothing_in_hand, raise};
+use crate::member::{Found, Member, Take, Taken};
 use crate::owned::Owned;
-use crate::patience::{looks_for, seconds, wait_for};
+use crate::patience::{looks_for, seconds, wait_for, wanted_frame};
 use crate::pixels::{Views, shape_of};
 use crate::warnings;
 
-/// A member of a group that shares a ring's frames.
+/// A place in a ring, to take frames from it.
 #[pyclass(frozen, module = "framelane._native")]
 pub(crate) struct Reader {
     ring: SegmentName,
     group: GroupName,
+    take: Take,
     max_age: Option<Duration>,
     stopped: AtomicBool,
     place: Owned<Place>,
@@ -27,24 +30,40 @@ pub(crate) struct Reader {
 /// A place in the ring, and what is in hand there.
 struct Place {
     views: Views,
-    held: Option<(ReadGrant, Py<Claim>)>,
-    consumer: Consumer,
+    held: Option<(Taken, Py<Claim>)>,
+    member: Member,
 }
 
 /// What a step of waiting for a frame led to.
 enum Step {
-    Frame(ReadGrant),
+    Frame(Taken),
     Over,
 }
 
 #[pymethods]
 impl Reader {
     #[new]
-    #[pyo3(signature = (ring, group, max_age=None))]
-    fn new(ring: &str, group: &str, max_age: Option<f64>) -> PyResult<Self> {
+    #[pyo3(signature = (ring, group, max_age=None, ordered=false, newest=false))]
+    fn new(
+        ring: &str,
+        group: &str,
+        max_age: Option<f64>,
+        ordered: bool,
+        newest: bool,
+    ) -> PyResult<Self> {
+        let take = match (ordered, newest) {
+            (false, false) => Take::Shared,
+            (true, false) => Take::Ordered,
+            (false, true) => Take::Newest,
+            (true, true) => {
+                let text = "ordered gives every frame, and newest passes over most: choose one";
+                return Err(PyValueError::new_err(text));
+            }
+        };
         Ok(Self {
             ring: SegmentName::new(ring).map_err(|error| raise(error.into()))?,
             group: group.parse().map_err(raise)?,
+            take,
             max_age: seconds(max_age)?,
             stopped: AtomicBool::new(false),
             place: Owned::new(None),
@@ -59,7 +78,8 @@ impl Reader {
         timeout: Option<f64>,
     ) -> PyResult<Option<(Py<Claim>, Bound<'py, PyAny>)>> {
         let py = kind.py();
-        let step = wait_for(py, "frame", seconds(timeout)?, |patience| self.step(patience))?;
+        let step =
+            wait_for(py, || self.wanted(py), seconds(timeout)?, |patience| self.step(patience))?;
         let Step::Frame(grant) = step else { return Ok(None) };
         let mut place = self.place.lock(py);
         // Another thread may have closed this since, or there is no memory for the array: nobody has
@@ -113,31 +133,35 @@ impl Reader {
 }
 
 impl Reader {
+    /// What is waited for, for an error.
+    fn wanted(&self, py: Python<'_>) -> String {
+        wanted_frame(&self.ring, self.place.lock(py).is_ok_and(|place| place.is_some()))
+    }
+
     fn step(&self, patience: Duration) -> PyResult<Option<Step>> {
-        use framelane_ring::Claim;
         if self.stopped.load(Ordering::Acquire) {
             return Ok(Some(Step::Over));
         }
         let mut place = self.place.lock_detached()?;
         let Some(place) = place.as_mut() else {
-            let consumer = Consumer::wait(&self.ring, &self.group, looks_for(patience));
-            *place = consumer.map_err(raise)?.map(|mut consumer| {
-                consumer.set_max_age(self.max_age);
-                Place { consumer, views: Views::default(), held: None }
+            let member = Member::wait(&self.ring, &self.group, self.take, looks_for(patience));
+            *place = member.map_err(raise)?.map(|mut member| {
+                member.set_max_age(self.max_age);
+                Place { member, views: Views::default(), held: None }
             });
             return Ok(None);
         };
-        if place.consumer.ring().is_draining() {
+        if place.member.ring().is_draining() {
             return Ok(Some(Step::Over));
         }
-        Ok(match place.consumer.claim(patience).map_err(raise)? {
-            Claim::Frame(grant) => Some(Step::Frame(grant)),
-            Claim::Ended => Some(Step::Over),
-            Claim::TimedOut => None,
+        Ok(match place.member.claim(patience).map_err(raise)? {
+            Found::Frame(taken) => Some(Step::Frame(taken)),
+            Found::Ended => Some(Step::Over),
+            Found::TimedOut => None,
         })
     }
 
-    fn take(&self, py: Python<'_>) -> PyResult<ReadGrant> {
+    fn take(&self, py: Python<'_>) -> PyResult<Taken> {
         let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let (_, claim) = place.held.as_ref().ok_or_else(nothing_in_hand)?;
@@ -152,11 +176,11 @@ impl Place {
     fn show<'py>(
         &mut self,
         kind: &Bound<'py, PyType>,
-        grant: &ReadGrant,
+        grant: &Taken,
     ) -> PyResult<(Py<Claim>, Bound<'py, PyAny>)> {
         let record = *grant.record();
         let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
-        let array = self.views.lend(kind, self.consumer.ring(), grant.slot(), &shape, false)?;
+        let array = self.views.lend(kind, self.member.ring(), grant.slot(), &shape, false)?;
         let redelivered = grant.is_redelivered();
         let claim = Claim::new(kind.py(), grant.seq(), record, redelivered, grant.meta(), 0)?;
         Ok((claim, array))

@@ -13,7 +13,7 @@ use pyo3::types::PyType;
 use crate::claim::Claim;
 use crate::error::{nothing_in_hand, raise};
 use crate::owned::Owned;
-use crate::patience::{looks_for, seconds, wait_for};
+use crate::patience::{looks_for, seconds, wait_for, wanted_frame};
 use crate::pixels::{Views, shape_of};
 use crate::warnings;
 
@@ -71,7 +71,8 @@ impl Relay {
         timeout: Option<f64>,
     ) -> PyResult<Option<(Py<Claim>, Bound<'py, PyAny>)>> {
         let py = kind.py();
-        let step = wait_for(py, "frame", seconds(timeout)?, |patience| self.step(patience))?;
+        let step =
+            wait_for(py, || self.wanted(py), seconds(timeout)?, |patience| self.step(patience))?;
         let Step::Frame(job) = step else { return Ok(None) };
         let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
@@ -181,6 +182,11 @@ impl Relay {
 }
 
 impl Relay {
+    /// What is waited for, for an error.
+    fn wanted(&self, py: Python<'_>) -> String {
+        wanted_frame(&self.from, self.place.lock(py).is_ok_and(|place| place.is_some()))
+    }
+
     fn step(&self, patience: Duration) -> PyResult<Option<Step>> {
         if self.stopped.load(Ordering::Acquire) {
             return Ok(Some(Step::Over));
@@ -220,7 +226,8 @@ impl Relay {
             let stopped = self.stopped.load(Ordering::Acquire) || place.rings.is_draining();
             Ok((place.grant.is_some() || stopped).then_some(place.grant.is_some()))
         };
-        wait_for(py, "free slot", timeout, step)
+        let wanted = || format!("free slot on ring '{}'", self.to.ring());
+        wait_for(py, wanted, timeout, step)
     }
 
     fn end_without_output(

@@ -1,5 +1,7 @@
 //! The source of a ring: frames that come from Python.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use framelane_frame::{FrameRate, Geometry, PixelFormat};
 use framelane_ring::{
     Descriptor, Policy, Record, RingConfig, RingError, SegmentName, Source, VideoTrack, WriteGrant,
@@ -24,6 +26,7 @@ const META_CAPACITY: usize = 4096;
 pub(crate) struct Writer {
     ring: String,
     geometry: Geometry,
+    stopped: AtomicBool,
     place: Owned<Place>,
 }
 
@@ -71,25 +74,35 @@ impl Writer {
         };
         source.ring().set_descriptor(&descriptor).map_err(raise)?;
         let place = Place { source, held: None, views: Views::default() };
-        Ok(Self { ring: ring.to_owned(), geometry, place: Owned::new(Some(place)) })
+        let stopped = AtomicBool::new(false);
+        Ok(Self { ring: ring.to_owned(), geometry, stopped, place: Owned::new(Some(place)) })
     }
 
-    /// Room for the next frame, as a `kind` of array, and the claim on it.
+    /// Room for the next frame, as a `kind` of array, and the claim on it; None when there is none
+    /// and `stop` was called.
     #[pyo3(signature = (kind, timeout=None))]
     fn acquire<'py>(
         &self,
         kind: &Bound<'py, PyType>,
         timeout: Option<f64>,
-    ) -> PyResult<(Py<Claim>, Bound<'py, PyAny>)> {
+    ) -> PyResult<Option<(Py<Claim>, Bound<'py, PyAny>)>> {
         let py = kind.py();
-        let grant = wait_for(py, "free slot", seconds(timeout)?, |patience| {
-            let mut place = self.place.lock_detached()?;
-            let source = &mut place.as_mut().ok_or_else(|| closed(&self.ring))?.source;
-            if source.ring().is_draining() {
-                return Err(raise(RingError::Draining(self.ring.clone())));
-            }
-            source.acquire(patience).map_err(raise)
-        })?;
+        let grant = wait_for(
+            py,
+            || self.wanted(py),
+            seconds(timeout)?,
+            |patience| {
+                let mut place = self.place.lock_detached()?;
+                let source = &mut place.as_mut().ok_or_else(|| closed(&self.ring))?.source;
+                if source.ring().is_draining() {
+                    return Err(raise(RingError::Draining(self.ring.clone())));
+                }
+                let grant = source.acquire(patience).map_err(raise)?;
+                let stopped = self.stopped.load(Ordering::Acquire);
+                Ok((grant.is_some() || stopped).then_some(grant))
+            },
+        )?;
+        let Some(grant) = grant else { return Ok(None) };
         let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let shape = shape_of(Some(&self.geometry), self.geometry.payload_bytes());
@@ -97,7 +110,7 @@ impl Writer {
         let record = Record::of_picture(self.geometry, 0);
         let claim = Claim::new(py, grant.seq(), record, false, &[], META_CAPACITY)?;
         place.held = Some((grant, claim.clone_ref(py)));
-        Ok((claim, array))
+        Ok(Some((claim, array)))
     }
 
     /// Publishes the frame in hand, and tells its seq.
@@ -131,6 +144,20 @@ impl Writer {
         place.let_go().map(drop)
     }
 
+    /// When the newest frame in the ring is shown, and its age, both in nanoseconds: where this goes
+    /// on. None when there is none.
+    fn last_frame(&self, py: Python<'_>) -> PyResult<Option<(i64, u64)>> {
+        let place = self.place.lock(py)?;
+        let last = place.as_ref().ok_or_else(|| closed(&self.ring))?.source.last_frame();
+        Ok(last.map(|(pts_ns, received_ns)| (pts_ns, monotonic_ns().saturating_sub(received_ns))))
+    }
+
+    /// Ends the waiting: `acquire` returns None unless there is room. May be called from a signal
+    /// handler.
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
     /// Ends the stream if `end` says so, and leaves the ring.
     fn close(&self, py: Python<'_>, end: bool) -> PyResult<()> {
         // A fork has left already.
@@ -141,6 +168,20 @@ impl Writer {
             place.source.end();
         }
         warnings::tell(py)
+    }
+}
+
+impl Writer {
+    /// What is waited for, for an error.
+    fn wanted(&self, py: Python<'_>) -> String {
+        let place = self.place.lock(py).ok();
+        let ring = place.as_ref().and_then(|place| place.as_ref()).map(|place| place.source.ring());
+        // A lossless stream begins with its first reader.
+        let unread = ring.is_some_and(|ring| {
+            ring.policy() == Policy::Block && ring.snapshot().is_ok_and(|it| it.groups.is_empty())
+        });
+        let hint = if unread { " (it has no reader yet)" } else { "" };
+        format!("free slot on ring '{}'{hint}", self.ring)
     }
 }
 

@@ -100,7 +100,7 @@ impl Ring {
     }
 
     /// Whether the stream has ended, nothing may still arrive, and nothing is left in the slots.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.end().is_some_and(|end| self.has_come_to(end)) && self.is_empty()
     }
 

@@ -5,6 +5,7 @@
 //! again after a death, and none is lost.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,6 @@ use crate::failpoint::failpoint;
 use crate::feed::Upstream;
 use crate::grant::ReadGrant;
 use crate::group_name::GroupName;
-use crate::record::Record;
 use crate::ring::Ring;
 use crate::seat::LOOK_INTERVAL;
 use crate::{Policy, RingError, Seq};
@@ -27,6 +27,8 @@ const REMEMBERED: usize = 4096;
 /// How many frames and gaps are passed over in one call before it looks at the clock: a segment
 /// that lies may always have another one.
 const TURN_TRIES: u64 = 1000;
+
+const HAS_GRANT: &str = "a frame has its grant until it is done";
 
 /// What a wait for the next frame led to.
 #[derive(Debug)]
@@ -268,30 +270,6 @@ impl OrderedConsumer {
 }
 
 impl OrderedFrame {
-    fn grant(&self) -> &ReadGrant {
-        self.grant.as_ref().expect("a frame has its grant until it is done")
-    }
-
-    /// The frame's seq.
-    pub fn seq(&self) -> Seq {
-        self.grant().seq()
-    }
-
-    /// What travels with the payload.
-    pub fn record(&self) -> &Record {
-        self.grant().record()
-    }
-
-    /// The payload.
-    pub fn bytes(&self) -> &[u8] {
-        self.grant().bytes()
-    }
-
-    /// How long ago the frame's first byte arrived; `None` when that is unknown.
-    pub fn age(&self) -> Option<Duration> {
-        self.grant().age()
-    }
-
     /// The frame was dealt with: the cursor moves on, and the claim ends.
     ///
     /// # Errors
@@ -300,24 +278,40 @@ impl OrderedFrame {
         self.advance(ReadGrant::release)
     }
 
-    /// The output did not take the frame: the cursor moves on, and the frame counts as dropped.
+    /// The frame is not wanted: the cursor moves on, and the frame counts as dropped.
     ///
     /// # Errors
     /// [`RingError::Corrupt`] when the claim word never stands still.
-    pub fn unsent(mut self) -> Result<(), RingError> {
-        self.advance(|grant| grant.drop_as(DropReason::Unsent))
+    pub fn drop_as(mut self, reason: DropReason) -> Result<(), RingError> {
+        self.advance(|grant| grant.drop_as(reason))
+    }
+
+    /// Puts the frame back because it could not be processed: as [`ReadGrant::fail`].
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`] when the claim word never stands still.
+    pub fn fail(mut self) -> Result<(), RingError> {
+        self.grant.take().expect(HAS_GRANT).fail()
     }
 
     fn advance(
         &mut self,
         end_claim: impl FnOnce(ReadGrant) -> Result<(), RingError>,
     ) -> Result<(), RingError> {
-        let grant = self.grant.take().expect("a frame has its grant until it is done");
+        let grant = self.grant.take().expect(HAS_GRANT);
         let ring = grant.seat().ring();
         ring.group(self.group).cursor.store(grant.seq().next().raw(), Ordering::Release);
         failpoint("cursor.stored");
         ring.ring_producers();
         end_claim(grant)
+    }
+}
+
+impl Deref for OrderedFrame {
+    type Target = ReadGrant;
+
+    fn deref(&self) -> &ReadGrant {
+        self.grant.as_ref().expect(HAS_GRANT)
     }
 }
 

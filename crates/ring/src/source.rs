@@ -30,7 +30,12 @@ impl Source {
     /// [`RingError::Draining`] when they are asked to stop, [`RingError::PayloadTooLarge`] when an
     /// existing ring's slots are too small; otherwise what creating and opening can meet.
     pub fn attach(name: &SegmentName, config: &RingConfig) -> Result<Self, RingError> {
-        Self::join(Ring::create_or_open(name, config, |_| (), |_| false, |_| true)?)
+        let ring = Ring::create_or_open(name, config, |_| (), |_| false, |_| true)?;
+        if (ring.slots(), ring.policy()) != (config.slots, config.policy) {
+            let (ring, slots, policy) = (ring.name(), ring.slots(), ring.policy());
+            tracing::warn!(ring, slots, %policy, "the ring is there already, and stays as it is");
+        }
+        Self::join(ring)
     }
 
     /// Becomes the source of a ring that is open already.

@@ -32,8 +32,10 @@ class ClaimedArray(np.ndarray):
 
     def __array_finalize__(self, parent: Any) -> None:
         self._claim = getattr(parent, "_claim", None)
-        # A copy has memory of its own, which stays, and so have the parts of a copy.
-        self._borrowed = getattr(parent, "_borrowed", False) and not self.flags.owndata
+        # A copy has memory of its own, which stays, and so have the parts of a copy. One that an index
+        # of numbers or a mask has made lies on a plain array.
+        lies_on_slot = isinstance(self.base, ClaimedArray)
+        self._borrowed = getattr(parent, "_borrowed", False) and lies_on_slot
 
     def _check(self) -> None:
         if self._borrowed:

@@ -161,11 +161,12 @@ def _work(
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(parent)
-    try:
-        with worker:
+    with worker:
+        try:
             worker._run(model, on_error, _SharedTally(counts, reporter))
-    except SystemExit:
-        left = True
+        except (SystemExit, KeyboardInterrupt) as error:
+            # The model's: no handler here raises them. An end with 0 would be that of the stream.
+            raise SystemExit(getattr(error, "code", None) or _LEFT) from error
     if left:
         sys.exit(_LEFT)
 

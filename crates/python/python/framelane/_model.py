@@ -50,8 +50,8 @@ def check_model(function: Callable[..., Any], on_error: str, batch: int | None) 
 
 def check_batch(size: int) -> None:
     """Refuses what can't be the size of a batch."""
-    if size < 1:
-        raise ValueError(f"a batch has at least 1 frame, not {size}")
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"a batch has at least 1 frame, not {size!r}")
 
 
 def _takes_output(function: Callable[..., Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ._arrays import Frame, Output, claimed
-from ._native import Claim, Relay, TimedOut
+from ._native import Claim, Relay, TimedOut, Writer
 from ._tally import log
 
 #: Seconds after which the log says what is waited for.
@@ -46,3 +46,14 @@ def room_for(relay: Relay, ring: str, timeout: float | None) -> Output | None:
             raise
         log.warning("no room on ring '%s' for %g s: waiting for its readers", ring, _QUIET)
         return relay.acquire(Output, None)
+
+
+def own_room(writer: Writer, ring: str, timeout: float | None) -> tuple[Claim, Output] | None:
+    """Room on a ring for a frame that this process makes itself; None when asked to stop."""
+    try:
+        return writer.acquire(Output, _QUIET if timeout is None else timeout)
+    except TimedOut as error:
+        if timeout is not None:
+            raise
+        log.warning("%s: waiting for the readers of ring '%s'", error, ring)
+        return writer.acquire(Output, None)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from ._arrays import Frame, Output, as_meta, check_in_hand, claimed, store
+from ._clock import Clock, Rate, as_rate
 from ._native import Claim, FramelaneError, Reader, Relay, Writer
-from ._patience import claim, room_for
+from ._patience import claim, own_room, room_for
 
 
 #: The dimensions of frames that a process makes itself, by their pixel format.
@@ -21,8 +21,15 @@ class Source:
     """Yields the frames of a ring.
 
     Members of the same ``group`` share the frames; each group sees every frame. A frame is in hand
-    until the next one is asked for.
+    until the next one is asked for. Frames come as they are ready: behind several workers, that is not
+    in order.
 
+    On a ring that loses nothing, frames wait for a group even when its last reader has left, until
+    ``framelane forget RING GROUP``.
+
+    :param ordered: yields every frame in order; the group has one member then.
+    :param newest: yields the newest frame, each once and without taking it from anybody. It is in no
+        group, and nobody waits for it.
     :param max_age: seconds; older frames are dropped and counted instead of being yielded.
     :param timeout: seconds to wait for a frame before ``TimeoutError``; None waits for ever.
     """
@@ -32,20 +39,26 @@ class Source:
         ring: str,
         *,
         group: str = "reader",
+        ordered: bool = False,
+        newest: bool = False,
         max_age: float | None = None,
         timeout: float | None = None,
     ) -> None:
         self.timeout = timeout
         self._rings: tuple[str, ...] = (ring,)
+        self._may_feed = not (ordered or newest)
         self._group = group
         self._max_age = max_age
-        self._place: Reader | Relay = Reader(ring, group, max_age)
+        self._place: Reader | Relay = Reader(ring, group, max_age, ordered, newest)
         self._frame: Frame | None = None
         # Whether the output of the frame in hand finds no room, which is no fault of the frame.
         self._lacks_room = False
         self._started = False
+        self._closed = False
 
     def __enter__(self) -> Source:
+        if self._closed:
+            raise FramelaneError("this source was closed: make a new one")
         return self
 
     def __exit__(
@@ -86,6 +99,7 @@ class Source:
 
     def close(self) -> None:
         """Leaves the ring; a frame in hand is given back."""
+        self._closed = True
         self._frame = None
         self._place.close()
 
@@ -95,8 +109,8 @@ class Source:
             raise FramelaneError(
                 f"'{self._rings[0]}' is read already: make its one sink before taking the first frame"
             )
-        if self._max_age is not None:
-            raise ValueError("a source with max_age can't feed a sink: use Worker")
+        if self._max_age is not None or not self._may_feed:
+            raise ValueError("a source with max_age, ordered or newest can't feed a sink: use Worker")
         self._place = Relay(self._rings[0], ring, self._group, slots)
         self._rings += (ring,)
         return self._place
@@ -138,6 +152,9 @@ class Sink:
         exception that leaves its ``with`` block does not end the stream: a successor goes on.
     :param pix_fmt: of frames of its own: rgb24, bgr24 or gray.
     :param on_full: of a ring of its own: ``"block"`` waits, ``"drop-oldest"`` overwrites.
+    :param fps: of frames of its own, a number or ``(30000, 1001)``. With ``"block"`` they are shown at
+        this rate unless they have a ``pts``; with ``"drop-oldest"`` it is a hint for encoders.
+    :param slots: of a ring of its own, 8 unless it is told otherwise; or of the output ring.
     """
 
     def __init__(
@@ -146,19 +163,22 @@ class Sink:
         *,
         like: Any,
         slots: int | None = None,
-        pix_fmt: str | None = None,
-        on_full: str = "block",
-        fps: tuple[int, int] | None = None,
+        pix_fmt: Literal["rgb24", "bgr24", "gray"] | None = None,
+        on_full: Literal["block", "drop-oldest"] = "block",
+        fps: Rate | None = None,
         timeout: float | None = None,
     ) -> None:
         self.timeout = timeout
         self._source = like if isinstance(like, Source) else None
-        self._start: float | None = None
+        self._ring = ring
         self._open = False
         if self._source is not None:
             self._place: Relay | Writer = self._source._feed(ring, slots)
             return
-        shape = tuple(getattr(like, "shape", like))
+        try:
+            shape = tuple(int(side) for side in getattr(like, "shape", like))
+        except (TypeError, ValueError):
+            raise TypeError(f"like is a Source, an array or a shape, not {like!r}") from None
         if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] != 3):
             raise ValueError(f"frames are (height, width, 3) or (height, width), not {shape}")
         pix_fmt = pix_fmt or ("rgb24" if len(shape) == 3 else "gray")
@@ -166,7 +186,13 @@ class Sink:
             fitting = [name for name, count in _DIMENSIONS.items() if count == len(shape)]
             raise ValueError(f"frames of shape {shape} are {' or '.join(fitting)}, not {pix_fmt}")
         slots = 8 if slots is None else slots
-        self._place = Writer(ring, shape[1], shape[0], pix_fmt, slots, on_full, fps)
+        if min(slots, *shape) < 1:
+            raise ValueError(f"a ring of {slots} slots for frames of shape {shape} can't be made")
+        rate = None if fps is None else as_rate(fps)
+        self._place = Writer(ring, shape[1], shape[0], pix_fmt, slots, on_full, rate)
+        counted = rate is not None and on_full == "block"
+        interval_ns = round(1e9 * rate[1] / rate[0]) if counted else None  # type: ignore[index]
+        self._clock = Clock(self._place.last_frame(), interval_ns)
 
     def __enter__(self) -> Sink:
         return self
@@ -185,8 +211,8 @@ class Sink:
 
         :param seq: the source's frame that this becomes; it has to be in hand, and is released once
             its output is published. A sink of its own frames numbers them itself.
-        :param pts: presentation time in seconds; that of the source's frame, or the time since the
-            first frame, when it is None.
+        :param pts: presentation time in seconds, which has to rise; that of the source's frame, or
+            as ``fps`` says, or the time since the first frame, when it is None.
         """
         with self._room(seq, pts) as room:
             out = claimed(room.take_pixels(), room.claim)
@@ -259,15 +285,22 @@ class Sink:
         assert isinstance(writer, Writer)
         if seq is not None:
             raise ValueError("a sink of its own frames numbers them itself: leave seq out")
-        now = time.monotonic()
-        self._start = now if self._start is None else self._start
-        room = _Room(*writer.acquire(Output, self.timeout))
+        place = self._clock.place(pts)
+        granted = own_room(writer, self._ring, self.timeout)
+        if granted is None:
+            raise FramelaneError(f"asked to stop while ring '{self._ring}' had no room")
+        room = _Room(*granted)
         try:
             yield room
         except BaseException:
             writer.abort()
             raise
-        writer.publish(round((now - self._start if pts is None else pts) * 1e9), room.meta)
+        writer.publish(place, room.meta)
+        self._clock.note(place)
+
+    def stop(self) -> None:
+        """Lets a wait for room end, with an error. May be called from a signal handler."""
+        self._place.stop()
 
     def close(self, *, end: bool = True) -> None:
         """Leaves the ring. A stream of its own frames ends with it, unless ``end`` is False."""

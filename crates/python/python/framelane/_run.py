@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ._crew import Crew, ModelFailed
 from ._model import Model, check_model
@@ -52,15 +52,15 @@ class Summary:
 
 def run(
     model: Callable[..., Any],
-    source: str,
-    target: str,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
     *,
     workers: int = 2,
-    on_error: str = "forward",
+    on_error: Literal["raise", "forward", "give-back"] = "forward",
     batch: int | None = None,
-    puller_args: Sequence[str] = (),
-    pusher_args: Sequence[str] = (),
-    start_method: str = "fork",
+    puller_args: Sequence[object] = (),
+    pusher_args: Sequence[object] = (),
+    start_method: Literal["fork", "spawn"] = "fork",
 ) -> Summary:
     """Pulls ``source``, lets ``model`` process each frame, and pushes the result to ``target``.
 
@@ -83,6 +83,8 @@ def run(
         raise ValueError(f"{workers} workers process nothing: use at least 1")
     check_model(model, on_error, batch)
     _check_places(workers, batch)
+    source, target = os.fspath(source), os.fspath(target)
+    for_puller, for_pusher = _words(puller_args), _words(pusher_args)
     if start_method not in ("fork", "spawn"):
         raise ValueError(f"start_method is {start_method!r}, not fork or spawn")
     _refuse_same(source, target)
@@ -97,16 +99,23 @@ def run(
             # Before any thread is started here, so that the forks are clean.
             crew.start()
             output = ["--ring", f"{name}.out", "--output", target]
-            stages.append(Stage("pusher", [*output, *pusher_args]))
+            stages.append(Stage("pusher", [*output, *for_pusher]))
             pull = ["--input", source, "--ring", f"{name}.in"]
-            pull += _slots_for(workers, batch, puller_args)
-            stages.append(Stage("puller", [*pull, *puller_args]))
+            pull += _slots_for(workers, batch, for_puller)
+            stages.append(Stage("puller", [*pull, *for_puller]))
             while not all([stage.is_over() for stage in stages]):
                 crew.keep_up()
                 time.sleep(_LOOK)
         finally:
             _clean_up(stages, crew, name)
     return _sum_up(crew)
+
+
+def _words(arguments: Sequence[object]) -> list[str]:
+    """A stage's arguments as texts."""
+    if isinstance(arguments, str):
+        raise TypeError(f"arguments are a list, as {arguments.split()}, not {arguments!r}")
+    return [str(argument) for argument in arguments]
 
 
 def _sum_up(crew: Crew) -> Summary:

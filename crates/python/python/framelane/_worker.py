@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from ._arrays import Frame, Output, check_in_hand, store
 from ._hand import Hand
 from ._model import Model, check_batch, check_model
-from ._native import ForkedError
+from ._native import ForkedError, FramelaneError
 from ._tally import Tally
 
 _Batches = Iterator["tuple[list[Frame], list[Output]]"]
@@ -43,8 +43,11 @@ class Worker:
         self.timeout = timeout
         self._place = (from_ring, to_ring, group, slots)
         self._hands = [Hand(*self._place)]
+        self._closed = False
 
     def __enter__(self) -> Worker:
+        if self._closed:
+            raise FramelaneError("this worker was closed: make a new one")
         return self
 
     def __exit__(
@@ -54,11 +57,9 @@ class Worker:
         traceback: TracebackType | None,
     ) -> None:
         # A frame that the model can't take counts as one that kills: it must not go round for ever.
-        # A fork has nothing in hand, whatever it thinks.
-        with contextlib.suppress(ForkedError):
-            for hand in self._hands:
-                if hand.given and isinstance(error, Exception):
-                    hand.fail()
+        # Ctrl-C is no fault of the frame's.
+        if isinstance(error, (Exception, SystemExit)):
+            self._fail_given()
         self.close()
 
     def __iter__(self) -> Iterator[tuple[Frame, Output]]:
@@ -112,7 +113,7 @@ class Worker:
         self,
         model: Callable[..., Any],
         *,
-        on_error: str = "forward",
+        on_error: Literal["raise", "forward", "give-back"] = "forward",
         batch: int | None = None,
     ) -> Tally:
         """Processes frames until the stream ends; returns what became of them.
@@ -229,12 +230,21 @@ class Worker:
 
     def close(self) -> None:
         """Leaves both rings; a frame in hand is given back."""
+        self._closed = True
         for hand in self._hands:
             hand.close()
 
     def _make_hands(self, size: int) -> None:
         while len(self._hands) < size:
             self._hands.append(Hand(*self._place))
+
+    def _fail_given(self) -> None:
+        """Counts the frames that the model was given as ones that it can't take."""
+        # A fork has nothing in hand, whatever it thinks.
+        with contextlib.suppress(ForkedError):
+            for hand in self._hands:
+                if hand.given:
+                    hand.fail()
 
     def _publish(self) -> None:
         for hand in self._hands:
