@@ -155,7 +155,9 @@ impl Addresses {
                 return Ok(());
             }
         }
-        Err(failed("moving a view (are thousands of ended arrays kept? keep copies)")(io::Error::last_os_error()))
+        Err(failed("moving a view (are thousands of ended arrays kept? keep copies)")(
+            io::Error::last_os_error(),
+        ))
     }
 
     /// Lays private zeroes over whatever is mapped here.

@@ -10,6 +10,7 @@ use super::Relay;
 use crate::consumer::Consumer;
 use crate::entry::Membership;
 use crate::feed::Feed;
+use crate::forget::Withdrawal;
 use crate::group_name::GroupName;
 use crate::groups::NO_OUTPUT_YET;
 use crate::life::Taker;
@@ -78,7 +79,28 @@ impl Relay {
             from.reap_and_take_name(Taker::LastOut)?;
             return Ok(None);
         }
+        let withdrawal = Withdrawal::of(&from, &options.group)?;
         let input = Consumer::join_as(from, &options.group, Membership::Relaying)?;
+        let attached = Self::attach_output(input, to, options, &feed, wanted);
+        match attached {
+            Err(error) if is_refusal(&error) => {
+                if let Some(withdrawal) = withdrawal {
+                    withdrawal.carry_out();
+                }
+                Err(error)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// Makes or joins the output ring, if it is `wanted`.
+    fn attach_output(
+        input: Consumer,
+        to: &SegmentName,
+        options: &RelayOptions,
+        feed: &Feed,
+        wanted: impl Fn(&Ring, Option<&Ring>) -> bool,
+    ) -> Result<Self, RingError> {
         let from = input.ring();
         if from.is_draining() {
             // What is made now would outlast those who stop.
@@ -93,7 +115,7 @@ impl Relay {
             policy: from.policy(),
         };
         // An output ring that has the end already may still wait for frames that are in the input.
-        let is_ours = |to: &Ring| to.feed().is_some_and(|old| old.is_same(&feed));
+        let is_ours = |to: &Ring| to.feed().is_some_and(|old| old.is_same(feed));
         // The last of the others may have taken it away since. A new one would stay for ever.
         let wanted = |to: Option<&Ring>| wanted(from, to);
         let to = Ring::create_or_open(to, &config, |header| feed.write(header), is_ours, wanted)?;
@@ -105,10 +127,11 @@ impl Relay {
             return Err(error);
         }
         let lineage = output.ring().adopt_feed(feed.clone())?;
-        let mut relay = Self { input, output, feed: Feed { lineage, ..feed }, described: 0 };
+        let mut relay =
+            Self { input, output, feed: Feed { lineage, ..feed.clone() }, described: 0 };
         // What has to wait here is copied before the first frame is handed out.
         relay.copy_descriptor()?;
-        Ok(Some(relay))
+        Ok(relay)
     }
 
     /// Attaches as soon as that is possible: it waits for the input ring to be there, and for the
@@ -144,6 +167,15 @@ impl Relay {
             }
         }
     }
+}
+
+/// Whether the output ring is not for this group. After other errors, frames wait for the next worker
+/// of the group, which may succeed.
+fn is_refusal(error: &RingError) -> bool {
+    matches!(
+        error,
+        RingError::HasFeed { .. } | RingError::OtherOutput { .. } | RingError::SourceTaken(_)
+    )
 }
 
 /// Notes where this worker publishes to. All members of a group publish to one ring: each frame goes

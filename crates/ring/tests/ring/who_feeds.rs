@@ -74,6 +74,29 @@ fn a_ring_has_one_feed_as_long_as_that_lives() {
     attach(&two, &to, "worker").expect("nobody is left of the old feed");
 }
 
+/// Frames would wait for a group whose first worker was refused, and the ring for its end.
+#[test]
+fn a_worker_that_is_refused_leaves_no_group() {
+    for policy in [Policy::Block, Policy::DropOldest] {
+        let namespace = Namespace::new();
+        let [from, to] = ["cam.in", "cam.out"].map(|name| namespace.name(name));
+        let source = Source::attach(&from, &config(policy, 4)).expect("made");
+        let mut first = worker(&from, &to, 4);
+        // The second time its name is known already.
+        for _ in 0..2 {
+            attach(&from, &to, "other").expect_err("it has a feed");
+            let groups = source.ring().snapshot().expect("readable").groups;
+            let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
+            assert_eq!(names, ["worker"], "{policy}");
+        }
+        source.end();
+        drop(source);
+        assert!(matches!(first.claim(LONG), Ok(Work::Ended)), "{policy}");
+        drop(first);
+        assert!(Ring::open(&from).is_err(), "{policy}: it waits for somebody to hand the end on");
+    }
+}
+
 /// Two branches of a live stream: a reader behind one, and a second stage whose own reader stands
 /// still behind the other.
 #[test]
