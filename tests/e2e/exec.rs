@@ -117,6 +117,7 @@ fn a_program_that_dies_gives_its_frame_to_another_worker() -> Result<()> {
     let said = fails(&failing)?;
     ensure!(said.contains("processing frame 0 failed"), "{said}");
     ensure!(said.contains("wrote 100 of the frame's") && said.contains("out of memory"), "{said}");
+    ensure!(said.contains(" INFO out of memory, say"), "its stderr is in the log: {said}");
     chain.worker.start()?.expect_success()?;
     puller.expect_success()?;
     pusher.expect_success()?;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::RingError;
+use crate::layout::Plan;
 
 const MOST_SLOTS: u32 = 1024;
 const LARGEST_PAYLOAD: usize = 1 << 30;
@@ -99,5 +100,13 @@ impl RingConfig {
             return Ok(());
         };
         Err(RingError::BadConfig(complaint))
+    }
+
+    /// Bytes that a ring takes in shared memory.
+    ///
+    /// # Errors
+    /// [`RingError::BadConfig`] when it can't be made.
+    pub fn segment_bytes(&self) -> Result<usize, RingError> {
+        Ok(Plan::new(self)?.segment_bytes)
     }
 }

@@ -183,6 +183,23 @@ mod tests {
         assert_eq!(ring.reopen().expect("open").descriptor().expect("readable"), Some(descriptor));
     }
 
+    /// The example of the layout's specification.
+    #[test]
+    fn the_encoding_is_the_one_that_is_specified() {
+        let geometry = Geometry::new(1280, 720, PixelFormat::Rgb24).expect("valid");
+        let frame_rate = FrameRate::new(25, 1);
+        let video = VideoTrack {
+            frame_rate,
+            ..VideoTrack::new(geometry, Colour::default().or_guess(720).0)
+        };
+        let descriptor =
+            Descriptor { source: "cam".into(), live: true, video: Some(video), audio: None };
+        let encoded = bincode::serde::encode_to_vec(&descriptor, config::standard());
+        let hex: Vec<_> = encoded.expect("encoded").iter().map(|it| format!("{it:02x}")).collect();
+        let specified = include_str!("../../../docs/spec/ring_layout.md");
+        assert!(specified.contains(&format!("`{}` is a live source", hex.join(" "))), "{hex:?}");
+    }
+
     #[test]
     fn garbage_is_an_error_and_not_a_panic() {
         let ring = Ring::on_heap(&RingConfig::default()).expect("made");

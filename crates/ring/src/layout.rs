@@ -70,7 +70,7 @@ shared_struct! {
         136 => life_holder: AtomicU32,
         /// The process that holds the tables lock: informational.
         140 => tables_holder: AtomicU32,
-        /// A manual-reset flag: finish what you hold, and stop.
+        /// Finish what you hold, and stop: the first byte is 1, else 0; the others are 0.
         144 => drain: AtomicU64,
         /// One bit for each group that passes frames on and has yet to hand on the end.
         152 => owing_groups: AtomicU64,

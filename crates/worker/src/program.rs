@@ -148,7 +148,8 @@ impl<Stop: Fn() -> bool + Clone + Send + 'static> Program<Stop> {
             .args(arguments)
             .variables(variables(job, self.framing))
             .pipe_stdin()
-            .pipe_stdout();
+            .pipe_stdout()
+            .log_all();
         let command_line = command.command_line();
         let mut child = command.spawn()?;
         let patient = |source| ProgramError::Pipe { program: command_line.clone(), source };

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use framelane_ring::{
-    Claim, Consumer, Descriptor, GroupName, Observer, OrderedConsumer, OrderedFrame, Policy,
-    ReadGrant, Record, Relay, RelayOptions, Ring, RingError, Source, Turn, Work, WriteGrant,
+    Claim, Consumer, Descriptor, DropReason, GroupName, Observer, OrderedConsumer, OrderedFrame,
+    Policy, ReadGrant, Record, Relay, RelayOptions, Ring, RingError, Source, Turn, Work,
+    WriteGrant,
 };
 
 use crate::script::{Step, Who};
@@ -128,7 +129,9 @@ impl Stage {
             Step::GiveBack => self.reading.take().map_or(Ok(()), ReadGrant::give_back)?,
             Step::Next { far, wait } => self.next(far, wait)?,
             Step::Done => self.turn.take().map_or(Ok(()), OrderedFrame::done)?,
-            Step::Unsent => self.turn.take().map_or(Ok(()), OrderedFrame::unsent)?,
+            Step::Unsent => {
+                self.turn.take().map_or(Ok(()), |frame| frame.drop_as(DropReason::Unsent))?
+            }
             Step::Newest => self.observe(|observer| observer.newest(None))?,
             Step::Numbered(number) => self.observe(|observer| observer.numbered(number))?,
             Step::Relay => self.relay(false)?,

@@ -1,24 +1,11 @@
-//! The local ffmpeg: its version, its encoders, and whether it speaks RTMP.
+//! The local ffmpeg: its version, its encoders of H.264, and whether it speaks RTMP.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use framelane_media::ffmpeg::Ffmpeg;
+use framelane_media::ffmpeg::{Ffmpeg, working_encoders};
 
 use super::Finding;
-
-/// Encoders that make a stream which servers and players take, the usual one first.
-const ENCODERS: [&str; 9] = [
-    "libx264",
-    "h264_nvenc",
-    "h264_vaapi",
-    "h264_qsv",
-    "h264_v4l2m2m",
-    "libopenh264",
-    "libx265",
-    "libvpx-vp9",
-    "libsvtav1",
-];
 
 pub(super) fn look(program: &Path) -> Vec<Finding> {
     let ffmpeg = match Ffmpeg::find(program) {
@@ -26,22 +13,23 @@ pub(super) fn look(program: &Path) -> Vec<Finding> {
         Err(error) => return vec![Finding::bad("ffmpeg", error.to_string())],
     };
     let version = Finding::good("ffmpeg", format!("version {}", ffmpeg.version()));
-    vec![version, encoders(ffmpeg.program()), protocols(ffmpeg.program()), probe(&ffmpeg)]
+    vec![version, encoders(&ffmpeg), protocols(ffmpeg.program()), probe(&ffmpeg)]
 }
 
-fn encoders(program: &Path) -> Finding {
-    let listed = answer(program, "-encoders");
-    // ` V....D libx264   H.264 / AVC`
-    let names: Vec<&str> =
-        listed.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-    let found: Vec<&str> = ENCODERS.into_iter().filter(|name| names.contains(name)).collect();
-    match found.first() {
-        Some(&"libx264") => Finding::good("encoders", found.join(", ")),
+fn encoders(ffmpeg: &Ffmpeg) -> Finding {
+    const WHAT: &str = "encoders";
+    let working: Vec<&str> = working_encoders(ffmpeg).collect();
+    match working.first() {
+        Some(_) if working.contains(&"libx264") => Finding::good(WHAT, working.join(", ")),
         Some(first) => {
-            let text = format!("no libx264, but {}: push with --codec {first}", found.join(", "));
-            Finding::odd("encoders", text)
+            let text = format!("no libx264, but {}: push with --codec {first}", working.join(", "));
+            Finding::odd(WHAT, text)
         }
-        None => Finding::bad("encoders", "none that servers take: install an ffmpeg with libx264"),
+        None => {
+            let text = "none of H.264 works: install an ffmpeg with libx264, or push with the --codec \
+                        of another one";
+            Finding::bad(WHAT, text)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use framelane_frame::Geometry;
-use framelane_ring::{Ring, RingError, SegmentName, ShmError, list_segments};
+use framelane_ring::{Ring, RingConfig, RingError, SegmentName, ShmError, list_segments};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
 
@@ -11,6 +11,8 @@ use super::Finding;
 
 const SHM_FOLDER: &str = "/dev/shm";
 const MIB: u64 = 1 << 20;
+/// What the puller's ring of audio takes, with some room.
+const AUDIO_MIB: u64 = 5;
 
 /// A stage has a ring or two, an ffmpeg and its pipes, and a log open.
 const FILES_NEEDED: u64 = 64;
@@ -18,7 +20,13 @@ const FILES_NEEDED: u64 = 64;
 /// Whether two rings of frames like these fit.
 pub(super) fn memory(geometry: &Geometry, slots: u32) -> Finding {
     const WHAT: &str = "shared memory";
-    let needed = 2 * u64::from(slots) * geometry.payload_bytes() as u64 / MIB + 2;
+    let ring =
+        RingConfig { slots, payload_capacity: geometry.payload_bytes(), ..RingConfig::default() };
+    let ring_bytes = match ring.segment_bytes() {
+        Ok(bytes) => bytes as u64,
+        Err(error) => return Finding::bad(WHAT, error.to_string()),
+    };
+    let needed = (2 * ring_bytes).div_ceil(MIB) + AUDIO_MIB;
     let space = match statvfs(SHM_FOLDER) {
         Ok(space) => space,
         Err(error) => return Finding::bad(WHAT, format!("{SHM_FOLDER} can't be asked: {error}")),
@@ -26,7 +34,7 @@ pub(super) fn memory(geometry: &Geometry, slots: u32) -> Finding {
     let mib = |blocks: u64| blocks.saturating_mul(space.fragment_size()) / MIB;
     let (free, total) = (mib(space.blocks_available()), mib(space.blocks()));
     let text = format!(
-        "{free} of {total} MiB free; two rings of {slots} slots of {geometry} take {needed} MiB"
+        "{free} of {total} MiB free; two rings of {slots} slots of {geometry}, and one of audio, take {needed} MiB"
     );
     if free >= needed {
         return Finding::good(WHAT, text);

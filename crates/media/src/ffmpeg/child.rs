@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 use super::channel::{Channel, OutputPipe};
 use super::failure::ChildFailure;
 use super::spawn::spawn;
-use super::stderr::{Drain, Hook, Line};
+use super::stderr::{Drain, Hook, Level, Line};
 use crate::Secrets;
 
 /// How often an exit is looked for.
@@ -59,6 +59,7 @@ pub struct ChildCommand {
     finishes: bool,
     secrets: Secrets,
     hook: Option<Hook>,
+    logged: Level,
 }
 
 impl std::fmt::Debug for ChildCommand {
@@ -80,6 +81,7 @@ impl ChildCommand {
             finishes: false,
             secrets: Secrets::default(),
             hook: None,
+            logged: Level::Warning,
         }
     }
 
@@ -155,6 +157,13 @@ impl ChildCommand {
         self
     }
 
+    /// Logs every line of stderr, and not warnings alone: for a program that is not ffmpeg.
+    #[must_use]
+    pub fn log_all(mut self) -> Self {
+        self.logged = Level::Debug;
+        self
+    }
+
     /// The command line, redacted, quoted for a shell.
     pub fn command_line(&self) -> String {
         command_line(&self.program, &self.args, &self.secrets)
@@ -166,7 +175,8 @@ impl ChildCommand {
     /// [`ChildError`].
     pub fn spawn(self) -> Result<Child, ChildError> {
         let command_line = self.command_line();
-        let Self { program, args, variables, stdin, stdout, pipe, finishes, secrets, hook } = self;
+        let Self { program, args, variables, stdin, stdout, pipe, finishes, secrets, hook, logged } =
+            self;
         let failed = |source: io::Error| {
             let program = program.clone();
             match source.kind() {
@@ -185,7 +195,8 @@ impl ChildCommand {
         let mut process = spawn(command, finishes, inherited).map_err(failed)?;
         let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy();
         let stderr = process.stderr.take().ok_or_else(|| io::Error::other("stderr is missing"));
-        let drain = stderr.and_then(|stderr| Drain::start(stderr, name.to_string(), secrets, hook));
+        let drain =
+            stderr.and_then(|stderr| Drain::start(stderr, name.to_string(), secrets, hook, logged));
         match drain {
             Ok(drain) => Ok(Child {
                 process,

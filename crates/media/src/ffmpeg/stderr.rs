@@ -20,8 +20,8 @@ use crate::Secrets;
 const TAIL_LINES_MAX: usize = 100;
 const TAIL_BYTES_MAX: usize = 32 << 10;
 const LINE_BYTES_MAX: usize = 2048;
-/// More warnings than this per second are counted instead of logged.
-const WARNINGS_PER_SECOND_MAX: u32 = 20;
+/// More lines than this per second are counted instead of logged.
+const LINES_PER_SECOND_MAX: u32 = 20;
 /// How often the thread looks whether it should end, while the pipe is silent.
 const LOOK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 /// Read at most this much more once the thread was told to end.
@@ -102,18 +102,26 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    /// Starts the thread. `name` is the program's, for the log.
+    /// Starts the thread. `name` is the program's, for the log, and lines from the level `logged` on
+    /// are in it.
     pub(super) fn start(
         input: impl Read + AsFd + Send + 'static,
         name: String,
         secrets: Secrets,
         hook: Option<Hook>,
+        logged: Level,
     ) -> std::io::Result<Self> {
         let tail = Arc::new(Mutex::new(Tail::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let (alive, ended) = sync_channel(0);
-        let lines =
-            Lines { tail: Arc::clone(&tail), name, secrets, hook, throttle: Throttle::new() };
+        let lines = Lines {
+            tail: Arc::clone(&tail),
+            name,
+            secrets,
+            hook,
+            logged,
+            throttle: Throttle::new(),
+        };
         let stop_seen = Arc::clone(&stop);
         thread::Builder::new().name("stderr".to_owned()).spawn(move || {
             drain(input, lines, &stop_seen);
@@ -192,6 +200,8 @@ struct Lines {
     name: String,
     secrets: Secrets,
     hook: Option<Hook>,
+    /// Where the log begins: what is below goes to its debug level.
+    logged: Level,
     throttle: Throttle,
 }
 
@@ -205,9 +215,13 @@ impl Lines {
         }
         let parsed = Line::parse(&self.secrets.redact(&text));
         line.clear();
-        if parsed.level < Level::Warning || is_harmless(&parsed) {
+        if parsed.level < self.logged || is_harmless(&parsed) {
             tracing::debug!(program = %self.name, "{}", parsed.text);
-        } else if self.throttle.admits(&self.name) {
+        } else if !self.throttle.admits(&self.name) {
+            // It is told how many there were.
+        } else if parsed.level < Level::Warning {
+            tracing::info!(program = %self.name, "{}", parsed.text);
+        } else {
             tracing::warn!(program = %self.name, "{}", parsed.text);
         }
         if let Some(hook) = &mut self.hook {
@@ -235,7 +249,7 @@ impl Throttle {
             self.report(name);
             *self = Self::new();
         }
-        if self.logged < WARNINGS_PER_SECOND_MAX {
+        if self.logged < LINES_PER_SECOND_MAX {
             self.logged += 1;
             true
         } else {
@@ -247,7 +261,7 @@ impl Throttle {
     /// Says how many lines were left out.
     fn report(&self, name: &str) {
         if self.suppressed > 0 {
-            tracing::warn!(program = %name, lines = self.suppressed, "more warnings were left out");
+            tracing::warn!(program = %name, lines = self.suppressed, "more lines were left out");
         }
     }
 }

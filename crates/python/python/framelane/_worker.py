@@ -20,7 +20,8 @@ class Worker:
     """Takes frames from one ring and publishes what became of them to another.
 
     Start as many as you need, in as many processes: those with the same ``group`` share the
-    frames, and order is restored behind them. The rings need not be there yet.
+    frames, and the pusher (or ``Source(ordered=True)``) restores the order behind them. The rings
+    need not be there yet.
 
     As an iterator it gives ``(frame, out)``. The output is published when the next frame is asked
     for, and only then the input is released, so a worker that dies loses nothing: another one
