@@ -16,7 +16,8 @@ fn the_tool_ends_quietly_when_nobody_reads_its_output() -> Result<()> {
     command.stdout(Stdio::piped()).stderr(File::create(&log)?);
     let mut doctor = Process::start(&mut command, "framelane")?;
     drop(doctor.child().stdout.take());
-    doctor.wait_exit()?;
+    let status = doctor.wait_exit()?;
+    ensure!(status.code() == Some(128 + 13), "{status}");
     let said = fs::read_to_string(&log)?;
     ensure!(said.is_empty(), "{said}");
     Ok(())

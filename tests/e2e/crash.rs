@@ -12,8 +12,9 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use e2e::{Namespace, Stage, wait_until};
 use framelane_ring::{FAILPOINTS, Ring, SegmentName};
+use nix::sys::signal::Signal;
 
-use crate::peers::{Chain, ExpectEnd, Role, check, check_leftovers, check_remains};
+use crate::peers::{Chain, ExpectEnd, Role, check, check_leftovers, check_remains, is_stopped};
 
 /// At which passes of its failpoint the victim is killed: in the beginning, and in the middle.
 const PASSES: [u64; 2] = [1, 23];
@@ -133,21 +134,26 @@ fn anybody_killed_at_any_step_of_a_live_stream() -> Result<()> {
 #[test]
 fn a_reaper_killed_while_it_reaps() -> Result<()> {
     let chain = Chain::new("block")?;
-    let worker = |failpoint: &str| {
-        let worker = chain.command(Role::Worker);
-        if failpoint.is_empty() { worker } else { worker.env("FRAMELANE_FAILPOINT", failpoint) }
-    };
-    let _sink = chain.command(Role::Sink).start()?;
+    let worker = |failpoint| chain.command(Role::Worker).env("FRAMELANE_FAILPOINT", failpoint);
+    let sink = chain.command(Role::Sink).start()?;
     let mut reaper = worker("requeue.edge=kill@1").start()?;
-    let mut first = worker("claim.counted=kill@5").start()?;
-    let _source = chain.command(Role::Source).start()?;
-    let killed = |stage: &mut Stage| wait_until("a death", || !stage.is_running());
-    killed(&mut first)?;
-    // Whoever looks first gives the frame back; only a worker can die of it here.
+    let mut first = worker("claim.counted=stop@5").start()?;
+    let source = chain.command(Role::Source).start()?;
+    wait_until("a worker that stops with a frame", || is_stopped(&first))?;
+    // They look for the dead, too: nobody but the reaper may.
+    for stage in [&sink, &source] {
+        stage.signal(Signal::SIGSTOP)?;
+        wait_until("a stopped stage", || is_stopped(stage))?;
+    }
+    first.kill()?;
+    wait_until("the reaper's death", || !reaper.is_running())?;
+    ensure!(reaper.finish()?.code.is_none(), "it has ended by itself");
+    for stage in [&sink, &source] {
+        stage.signal(Signal::SIGCONT)?;
+    }
     let _third = chain.command(Role::Worker).start()?;
     wait_until("the end of the stream", || chain.emitted().is_ok_and(|(_, ended)| ended))?;
-    check(&chain, Role::Worker, true)?;
-    wait_until("the reaper's end", || !reaper.is_running() || chain.is_gone())
+    check(&chain, Role::Worker, true)
 }
 
 /// A source dies right after it has taken the slot of a frame that nobody had claimed yet.
@@ -187,6 +193,11 @@ fn the_last_one_out_killed_after_it_removed_the_ring() -> Result<()> {
     let source = ["source", "a", "--frames", "50", "--policy", "block"];
     let mut source = peer().args(source).start()?;
     wait_until("the end of both", || !member.is_running() && !source.is_running())?;
+    let codes = [member.finish()?.code, source.finish()?.code];
+    ensure!(
+        [[None, Some(0)], [Some(0), None]].contains(&codes),
+        "one of them is killed: {codes:?}"
+    );
     ensure!(namespace.leftovers().is_empty(), "left: {:?}", namespace.leftovers());
     ensure!(fs::read_to_string(&log)?.lines().count() == 50);
     Ok(())

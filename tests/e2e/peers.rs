@@ -89,6 +89,12 @@ impl Chain {
     }
 }
 
+/// Whether a process is stopped, as by SIGSTOP.
+pub(crate) fn is_stopped(stage: &Stage) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", stage.pid())).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+}
+
 /// Ends a stage that may wait for a stream that is over.
 pub(crate) trait ExpectEnd {
     fn expect_end(&mut self, chain: &Chain) -> Result<()>;

@@ -29,7 +29,7 @@ impl Holdings {
     }
 }
 
-/// A camera that breaks off after a few frames, 200 times: the puller comes back each time, and
+/// A camera that breaks off after a few frames, again and again: the puller comes back each time, and
 /// holds no more descriptors, threads, processes and segments than at first.
 #[test]
 fn reconnects_leave_nothing_behind() -> Result<()> {

@@ -61,7 +61,7 @@ fn one_slow_worker_gives_fewer_frames_and_no_growing_delay() -> Result<()> {
 }
 
 #[test]
-fn three_slow_workers_give_every_frame_in_order() -> Result<()> {
+fn three_slow_workers_keep_pace_in_order() -> Result<()> {
     let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
     let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"))
         .worker_args(&["--delay", "100ms", "--slots", "10"])

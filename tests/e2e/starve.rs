@@ -15,7 +15,7 @@ use e2e::{Chain, FrameHash, Namespace, RingStat, Stage, clips, frame_hashes, wai
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-const FRAMES: u32 = 200;
+const FRAMES: u32 = 300;
 
 /// What was sent as a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,27 +2,22 @@
 //! writes where it may still write. A live stream goes on without its frame, a lossless one waits,
 //! and when it wakes nothing is torn, nothing comes twice, and the books balance.
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use e2e::{Stage, wait_until};
+use e2e::wait_until;
 use framelane_ring::{FAILPOINTS, Ring, SegmentName};
 use nix::sys::signal::Signal;
 
-use crate::peers::{Chain, ExpectEnd, Role, check, check_leftovers, check_remains};
+use crate::peers::{Chain, ExpectEnd, Role, check, check_leftovers, check_remains, is_stopped};
 
 /// At which pass of its failpoint the victim stops.
 const PASS: u64 = 5;
 
-/// For how long it sleeps: longer than any time-out of the ring or of the sink.
+/// For how long it sleeps: longer than others wait before they look for the dead, and than the sink
+/// waits for a frame. Who waits for a lock waits longer.
 const NAP: Duration = Duration::from_millis(700);
-
-fn is_stopped(stage: &Stage) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", stage.pid())).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
-}
 
 /// Runs the chain once, with the first process of `role` stopped at `failpoint`. `false` when it
 /// never came there.

@@ -251,21 +251,26 @@ def test_who_waits_for_a_reader_is_told_so_and_can_be_stopped(background):
 
 
 def test_an_ordered_source_restores_the_order_behind_workers(background):
-    def read(ordered):
-        group = "ordered" if ordered else "shared"
-        with fl.Source("cam.out", group=group, ordered=ordered, timeout=30) as source:
+    def read_in_order():
+        with fl.Source("cam.out", group="ordered", ordered=True, timeout=30) as source:
             return [frame.seq for frame in source]
 
     feeder = background(lambda: feed("cam.in", 2))
-    ends = [background(lambda ordered=ordered: read(ordered)) for ordered in (False, True)]
-    with fl.Worker("cam.in", "cam.out", timeout=30) as first:
-        frame, _ = next(first)
-        with fl.Worker("cam.in", "cam.out", timeout=30) as second:
-            later, _ = next(second)
-            second.forward(later)
-        first.forward(frame)
+    end = background(read_in_order)
+    with fl.Source("cam.out", timeout=0) as shared:
+        with fl.Worker("cam.in", "cam.out", timeout=30) as first:
+            frame, _ = next(first)
+            with pytest.raises(TimeoutError):  # It takes its place: nothing is there yet.
+                next(shared)
+            shared.timeout = 30
+            with fl.Worker("cam.in", "cam.out", timeout=30) as second:
+                later, _ = next(second)
+                second.forward(later)
+            assert next(shared).seq == 1
+            first.forward(frame)
+        assert [frame.seq for frame in shared] == [0]
     feeder.join()
-    assert [end.join() for end in ends] == [[1, 0], [0, 1]]
+    assert end.join() == [0, 1]
 
 
 def test_the_newest_frame_is_seen_once_and_taken_from_nobody():

@@ -20,6 +20,13 @@
 // The most planes that a pixel format has.
 #define FL_MAX_PLANES 3
 
+// Every frame in order; the group has no other reader then.
+#define FL_TAKE_ORDERED 1
+
+// The newest frame, each once, without taking it from anybody. Nobody waits for such a reader, and
+// its group has no meaning.
+#define FL_TAKE_NEWEST 2
+
 // How a call has ended. Numbers once given never change their meaning.
 typedef enum fl_status {
   // Done.
@@ -174,6 +181,9 @@ typedef struct fl_reader_options {
   const char *group;
   // Drops frames that are older than this, in milliseconds; 0 for none.
   uint32_t max_age_ms;
+  // Which frames it takes: 0 for those of its group as they come, which behind several workers is
+  // not in order, FL_TAKE_ORDERED or FL_TAKE_NEWEST.
+  uint32_t take;
 } fl_reader_options;
 
 #ifdef __cplusplus
@@ -277,7 +287,7 @@ enum fl_status fl_reader_open(const struct fl_reader_options *options,
                               uint32_t timeout_ms,
                               struct fl_reader **reader);
 
-// Claims the oldest frame that waits for the group, and shows it in `*frame`. A reader holds one
+// Claims the next of the frames that the reader takes, and shows it in `*frame`. A reader holds one
 // frame at a time.
 //
 // Safety:

@@ -209,6 +209,8 @@ struct ReaderOptions {
   std::string ring;
   std::string group = "reader";
   std::uint32_t max_age_ms = 0;
+  // 0, FL_TAKE_ORDERED or FL_TAKE_NEWEST.
+  std::uint32_t take = 0;
 };
 
 // A place in one ring, to read its frames.
@@ -220,6 +222,7 @@ class Reader {
     plain.ring = options.ring.c_str();
     plain.group = options.group.c_str();
     plain.max_age_ms = options.max_age_ms;
+    plain.take = options.take;
     fl_reader *reader = nullptr;
     detail::wait(stop_, [&] { return fl_reader_open(&plain, detail::kStepMs, &reader); });
     reader_.reset(reader);

@@ -24,8 +24,8 @@ pub use job::{
     fl_job_skip,
 };
 pub use reader::{
-    fl_reader, fl_reader_claim, fl_reader_close, fl_reader_fail, fl_reader_give_back,
-    fl_reader_open, fl_reader_options, fl_reader_release,
+    FL_TAKE_NEWEST, FL_TAKE_ORDERED, fl_reader, fl_reader_claim, fl_reader_close, fl_reader_fail,
+    fl_reader_give_back, fl_reader_open, fl_reader_options, fl_reader_release,
 };
 pub use status::{fl_last_error, fl_status, fl_status_text, fl_version};
 pub use worker::{fl_worker, fl_worker_claim, fl_worker_close, fl_worker_open, fl_worker_options};

@@ -7,7 +7,7 @@
 use std::ffi::c_char;
 use std::ptr;
 
-use framelane_ring::{Claim, Consumer, ReadGrant, RingError, SegmentName};
+use framelane_ring::{FrameInHand, Reader, ReaderOptions, Reading, RingError, SegmentName, Take};
 
 use crate::argument::{self, in_steps, patience, time_left};
 use crate::frame::fl_frame;
@@ -36,12 +36,22 @@ pub struct fl_reader_options {
     pub group: *const c_char,
     /// Drops frames that are older than this, in milliseconds; 0 for none.
     pub max_age_ms: u32,
+    /// Which frames it takes: 0 for those of its group as they come, which behind several workers is
+    /// not in order, FL_TAKE_ORDERED or FL_TAKE_NEWEST.
+    pub take: u32,
 }
+
+/// Every frame in order; the group has no other reader then.
+pub const FL_TAKE_ORDERED: u32 = 1;
+
+/// The newest frame, each once, without taking it from anybody. Nobody waits for such a reader, and
+/// its group has no meaning.
+pub const FL_TAKE_NEWEST: u32 = 2;
 
 /// What a reader's handle leads to. The frame goes before the place that it is held in.
 struct Seat {
-    frame: Option<ReadGrant>,
-    consumer: Consumer,
+    frame: Option<FrameInHand>,
+    reader: Reader,
 }
 
 impl Drop for Seat {
@@ -75,16 +85,30 @@ pub unsafe extern "C" fn fl_reader_open(
         // SAFETY: as above.
         let group = unsafe { argument::optional_text(options.group, "options.group") }?;
         let group = group.unwrap_or(GROUP).parse()?;
-        let Some(mut consumer) = Consumer::wait(&name, &group, time_left(timeout_ms))? else {
+        let max_age = Some(patience(options.max_age_ms)).filter(|age| !age.is_zero());
+        let options = ReaderOptions { take: take(options.take)?, group, max_age };
+        let Some(place) = Reader::wait(&name, &options, time_left(timeout_ms))? else {
             return Ok(fl_status::FL_TIMED_OUT);
         };
-        consumer.set_max_age(Some(patience(options.max_age_ms)).filter(|age| !age.is_zero()));
-        *reader = Handle::give(Seat { frame: None, consumer }).cast();
+        *reader = Handle::give(Seat { frame: None, reader: place }).cast();
         Ok(fl_status::FL_OK)
     })
 }
 
-/// Claims the oldest frame that waits for the group, and shows it in `*frame`. A reader holds one
+fn take(take: u32) -> Result<Take, Failure> {
+    match take {
+        0 => Ok(Take::Shared),
+        FL_TAKE_ORDERED => Ok(Take::Ordered),
+        FL_TAKE_NEWEST => Ok(Take::Newest),
+        _ => {
+            let message =
+                format!("options.take is {take}: use 0, FL_TAKE_ORDERED or FL_TAKE_NEWEST");
+            Err(Failure::new(fl_status::FL_BAD_ARGUMENT, message))
+        }
+    }
+}
+
+/// Claims the next of the frames that the reader takes, and shows it in `*frame`. A reader holds one
 /// frame at a time.
 ///
 /// # Safety
@@ -105,13 +129,10 @@ pub unsafe extern "C" fn fl_reader_claim(
             return Err(Failure::new(fl_status::FL_OUT_OF_TURN, message));
         }
         let claimed = in_steps(timeout_ms, |patience| {
-            if seat.consumer.ring().is_draining() {
-                return Ok(Some(Claim::Ended));
-            }
-            let claim = seat.consumer.claim(patience)?;
-            Ok(Some(claim).filter(|claim| !matches!(claim, Claim::TimedOut)))
+            let reading = seat.reader.claim(patience)?;
+            Ok(Some(reading).filter(|reading| !matches!(reading, Reading::TimedOut)))
         })?;
-        let Some(Claim::Frame(grant)) = claimed else {
+        let Some(Reading::Frame(grant)) = claimed else {
             let ended = claimed.is_some();
             return Ok(if ended { fl_status::FL_ENDED } else { fl_status::FL_TIMED_OUT });
         };
@@ -128,7 +149,7 @@ pub unsafe extern "C" fn fl_reader_claim(
 /// `reader` is NULL or an open reader.
 unsafe fn finish(
     reader: *mut fl_reader,
-    how: impl FnOnce(ReadGrant) -> Result<(), RingError>,
+    how: impl FnOnce(FrameInHand) -> Result<(), RingError>,
 ) -> fl_status {
     guard(|| {
         // SAFETY: the caller's promise.
@@ -148,7 +169,7 @@ unsafe fn finish(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fl_reader_release(reader: *mut fl_reader) -> fl_status {
     // SAFETY: the caller's promise.
-    unsafe { finish(reader, ReadGrant::release) }
+    unsafe { finish(reader, FrameInHand::release) }
 }
 
 /// Puts the frame in hand back for another reader of the group.
@@ -158,7 +179,7 @@ pub unsafe extern "C" fn fl_reader_release(reader: *mut fl_reader) -> fl_status 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fl_reader_give_back(reader: *mut fl_reader) -> fl_status {
     // SAFETY: the caller's promise.
-    unsafe { finish(reader, ReadGrant::give_back) }
+    unsafe { finish(reader, FrameInHand::give_back) }
 }
 
 /// Puts the frame in hand back because it can't be processed here. One that has failed three times
@@ -169,7 +190,7 @@ pub unsafe extern "C" fn fl_reader_give_back(reader: *mut fl_reader) -> fl_statu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fl_reader_fail(reader: *mut fl_reader) -> fl_status {
     // SAFETY: the caller's promise.
-    unsafe { finish(reader, ReadGrant::fail) }
+    unsafe { finish(reader, FrameInHand::fail) }
 }
 
 /// Gives back the frame in hand, if there is one, leaves the ring, and frees the reader. NULL is

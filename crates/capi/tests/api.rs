@@ -107,8 +107,12 @@ struct Reader(*mut fl_reader);
 
 impl Reader {
     fn open(ring: &str) -> Self {
+        Self::taking(ring, 0)
+    }
+
+    fn taking(ring: &str, take: u32) -> Self {
         let ring = c(ring);
-        let options = fl_reader_options { ring: ring.as_ptr(), ..zero() };
+        let options = fl_reader_options { ring: ring.as_ptr(), take, ..zero() };
         let mut reader = null_mut();
         // SAFETY: as the header asks.
         let status = unsafe { fl_reader_open(&raw const options, LONG_MS, &raw mut reader) };
@@ -185,6 +189,28 @@ fn c(text: &str) -> CString {
 fn error() -> String {
     // SAFETY: never NULL, and copied at once.
     unsafe { CStr::from_ptr(fl_last_error()) }.to_string_lossy().into_owned()
+}
+
+#[test]
+fn readers_take_frames_in_order_or_the_newest() {
+    let mut rings = Rings::new("take");
+    let [ordered, newest] =
+        [FL_TAKE_ORDERED, FL_TAKE_NEWEST].map(|take| Reader::taking(&rings.from, take));
+    rings.publish(1);
+    rings.publish(2);
+    for (reader, expected) in [(&newest, 2), (&ordered, 1), (&ordered, 2)] {
+        let (status, frame) = reader.claim(LONG_MS);
+        assert_eq!((status, bytes(&frame).0), (FL_OK, &[expected; 18][..]), "{}", error());
+        assert_eq!(reader.release(), FL_OK);
+    }
+    assert_eq!([newest.claim(0).0, ordered.claim(0).0], [FL_TIMED_OUT; 2]);
+    let ring = c(&rings.from);
+    let options = fl_reader_options { ring: ring.as_ptr(), take: 3, ..zero() };
+    let mut reader = null_mut();
+    // SAFETY: as the header asks.
+    let status = unsafe { fl_reader_open(&raw const options, 0, &raw mut reader) };
+    assert_eq!((status, reader.is_null()), (FL_BAD_ARGUMENT, true));
+    assert!(error().contains("options.take is 3"), "{}", error());
 }
 
 #[test]

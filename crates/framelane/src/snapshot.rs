@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use framelane_frame::{Geometry, PixelFormat};
+use framelane_frame::{PixelFormat, Plane};
 use framelane_ring::{Observer, ReadGrant, Ring, SegmentName};
 use framelane_stage::{ExitStatus, Failure};
 
@@ -58,8 +58,9 @@ impl Picture {
     fn of(frame: &ReadGrant) -> Result<Self, anyhow::Error> {
         let geometry = frame.record().geometry.context("the frame is no picture")?;
         let (width, height) = (geometry.width() as usize, geometry.height() as usize);
-        let bytes = frame.bytes();
-        let row = |y| (0..width).flat_map(|x| pixel(&geometry, bytes, x, y)).collect();
+        let (bytes, planes) = (frame.bytes(), geometry.planes());
+        let row =
+            |y| (0..width).flat_map(|x| pixel(geometry.format(), &planes, bytes, x, y)).collect();
         Ok(Self { width, rows: (0..height).map(row).collect() })
     }
 
@@ -87,18 +88,13 @@ impl Picture {
 
 /// One pixel as RGB; YUV is taken for BT.709 in limited range, which is right for most of it and
 /// good enough to look at.
-fn pixel(geometry: &Geometry, bytes: &[u8], x: usize, y: usize) -> [u8; 3] {
-    let planes = geometry.planes();
+fn pixel(format: PixelFormat, planes: &[Plane], bytes: &[u8], x: usize, y: usize) -> [u8; 3] {
     let luma = planes[0];
-    match geometry.format() {
+    match format {
         PixelFormat::Rgb24 | PixelFormat::Bgr24 => {
             let at = y * luma.stride + x * 3;
             let pixel = [bytes[at], bytes[at + 1], bytes[at + 2]];
-            if geometry.format() == PixelFormat::Rgb24 {
-                pixel
-            } else {
-                [pixel[2], pixel[1], pixel[0]]
-            }
+            if format == PixelFormat::Rgb24 { pixel } else { [pixel[2], pixel[1], pixel[0]] }
         }
         PixelFormat::Yuv420p => {
             let chroma =

@@ -6,7 +6,6 @@
 
 mod claim;
 mod error;
-mod member;
 mod owned;
 mod patience;
 mod pixels;

@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use framelane_ring::{GroupName, SegmentName};
+use framelane_ring::{FrameInHand, ReaderOptions, Reading, SegmentName, Take};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::claim::Claim;
 use crate::error::{nothing_in_hand, raise};
-use crate::member::{Found, Member, Take, Taken};
 use crate::owned::Owned;
 use crate::patience::{looks_for, seconds, wait_for, wanted_frame};
 use crate::pixels::{Views, shape_of};
@@ -20,9 +19,7 @@ use crate::warnings;
 #[pyclass(frozen, module = "framelane._native")]
 pub(crate) struct Reader {
     ring: SegmentName,
-    group: GroupName,
-    take: Take,
-    max_age: Option<Duration>,
+    options: ReaderOptions,
     stopped: AtomicBool,
     place: Owned<Place>,
 }
@@ -30,13 +27,13 @@ pub(crate) struct Reader {
 /// A place in the ring, and what is in hand there.
 struct Place {
     views: Views,
-    held: Option<(Taken, Py<Claim>)>,
-    member: Member,
+    held: Option<(FrameInHand, Py<Claim>)>,
+    reader: framelane_ring::Reader,
 }
 
 /// What a step of waiting for a frame led to.
 enum Step {
-    Frame(Taken),
+    Frame(FrameInHand),
     Over,
 }
 
@@ -62,9 +59,11 @@ impl Reader {
         };
         Ok(Self {
             ring: SegmentName::new(ring).map_err(|error| raise(error.into()))?,
-            group: group.parse().map_err(raise)?,
-            take,
-            max_age: seconds(max_age)?,
+            options: ReaderOptions {
+                take,
+                group: group.parse().map_err(raise)?,
+                max_age: seconds(max_age)?,
+            },
             stopped: AtomicBool::new(false),
             place: Owned::new(None),
         })
@@ -144,24 +143,23 @@ impl Reader {
         }
         let mut place = self.place.lock_detached()?;
         let Some(place) = place.as_mut() else {
-            let member = Member::wait(&self.ring, &self.group, self.take, looks_for(patience));
-            *place = member.map_err(raise)?.map(|mut member| {
-                member.set_max_age(self.max_age);
-                Place { member, views: Views::default(), held: None }
+            let reader =
+                framelane_ring::Reader::wait(&self.ring, &self.options, looks_for(patience));
+            *place = reader.map_err(raise)?.map(|reader| Place {
+                reader,
+                views: Views::default(),
+                held: None,
             });
             return Ok(None);
         };
-        if place.member.ring().is_draining() {
-            return Ok(Some(Step::Over));
-        }
-        Ok(match place.member.claim(patience).map_err(raise)? {
-            Found::Frame(taken) => Some(Step::Frame(taken)),
-            Found::Ended => Some(Step::Over),
-            Found::TimedOut => None,
+        Ok(match place.reader.claim(patience).map_err(raise)? {
+            Reading::Frame(frame) => Some(Step::Frame(frame)),
+            Reading::Ended => Some(Step::Over),
+            Reading::TimedOut => None,
         })
     }
 
-    fn take(&self, py: Python<'_>) -> PyResult<Taken> {
+    fn take(&self, py: Python<'_>) -> PyResult<FrameInHand> {
         let mut place = self.place.lock(py)?;
         let place = place.as_mut().ok_or_else(nothing_in_hand)?;
         let (_, claim) = place.held.as_ref().ok_or_else(nothing_in_hand)?;
@@ -176,11 +174,11 @@ impl Place {
     fn show<'py>(
         &mut self,
         kind: &Bound<'py, PyType>,
-        grant: &Taken,
+        grant: &FrameInHand,
     ) -> PyResult<(Py<Claim>, Bound<'py, PyAny>)> {
         let record = *grant.record();
         let shape = shape_of(record.geometry.as_ref(), record.payload_bytes);
-        let array = self.views.lend(kind, self.member.ring(), grant.slot(), &shape, false)?;
+        let array = self.views.lend(kind, self.reader.ring(), grant.slot(), &shape, false)?;
         let redelivered = grant.is_redelivered();
         let claim = Claim::new(kind.py(), grant.seq(), record, redelivered, grant.meta(), 0)?;
         Ok((claim, array))

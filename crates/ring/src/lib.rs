@@ -9,6 +9,7 @@
 //! | to do this | use |
 //! |---|---|
 //! | number and publish frames from a source | [`Source`] |
+//! | take frames in any of the ways below, chosen by an option | [`Reader`] |
 //! | take frames, in any order, shared with other members of a group | [`Consumer`] |
 //! | take frames strictly in order | [`OrderedConsumer`] |
 //! | take from one ring and publish to another | [`Relay`] |
@@ -43,6 +44,7 @@ mod ordered;
 mod producer;
 #[cfg(test)]
 mod protocol;
+mod reader;
 mod record;
 mod recovery;
 mod relay;
@@ -70,6 +72,7 @@ pub use job::Job;
 pub use layout::{LAYOUT_VERSION, MAGIC};
 pub use observer::Observer;
 pub use ordered::{OrderedConsumer, OrderedFrame, Turn};
+pub use reader::{FrameInHand, Reader, ReaderOptions, Reading, Take};
 pub use record::Record;
 pub use relay::{Attached, Forwarded, Relay, RelayOptions, Work};
 pub use ring::Ring;

@@ -31,7 +31,8 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Takes over TERM, INT and HUP for this process.
+    /// Takes over TERM, INT and HUP for this process, and tells systemd that it is ready and, whenever
+    /// it has asked whether to stop, that it lives.
     ///
     /// # Errors
     /// When the system refuses a handler.

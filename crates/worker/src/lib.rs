@@ -1,6 +1,6 @@
 //! Workers: processes that take frames from one ring, do something to them, and publish them to
-//! another. This library is what the `worker` binary is made of, and what a model of your own is
-//! made of when it is written in Rust:
+//! another. This library is the loop of the `worker` binary, and of a model of your own when it is
+//! written in Rust:
 //!
 //! ```no_run
 //! use framelane_worker::{Options, run};
@@ -16,10 +16,6 @@
 
 #![forbid(unsafe_code)]
 
-mod operation;
-mod program;
 mod run;
 
-pub use operation::Operation;
-pub use program::{Framing, Program, ProgramError};
 pub use run::{Options, Summary, WorkError, run, try_run};

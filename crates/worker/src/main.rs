@@ -3,6 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+mod operation;
+mod program;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -15,7 +18,10 @@ use framelane_stage::{
     ExitStatus, Failure, LogOptions, Shutdown, arguments, main_with, parse_duration, parse_group,
     parse_ring, parse_slots,
 };
-use framelane_worker::{Framing, Operation, Options, Program, ProgramError, WorkError, try_run};
+use framelane_worker::{Options, WorkError, try_run};
+
+use crate::operation::Operation;
+use crate::program::{Framing, Program, ProgramError};
 
 /// Take frames from one ring, process them, and publish them to another. Run as many workers as
 /// you need: each frame goes to one of them, and order is restored behind them.

@@ -14,7 +14,7 @@ const NEUTRAL: u8 = 128;
 
 /// What the built-in worker does with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// Copies the frame.
     Passthrough,
     /// Makes a negative: each sample becomes 255 minus itself, chroma included.
@@ -27,7 +27,7 @@ pub enum Operation {
 
 impl Operation {
     /// Processes one frame. Both slices are as long as the geometry's payload.
-    pub fn apply(self, geometry: &Geometry, frame: &[u8], out: &mut [u8]) {
+    pub(crate) fn apply(self, geometry: &Geometry, frame: &[u8], out: &mut [u8]) {
         match self {
             Self::Passthrough => out.copy_from_slice(frame),
             Self::Invert => {

@@ -24,7 +24,7 @@ const LONGEST_LINE: usize = 1024;
 
 /// How frames follow each other on the program's stdin and stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Framing {
+pub(crate) enum Framing {
     /// Raw frames back to back, to one process.
     Raw,
     /// The same, with a line of text before each frame, in both directions.
@@ -35,7 +35,7 @@ pub enum Framing {
 
 /// Why a program did not process a frame.
 #[derive(Debug, thiserror::Error)]
-pub enum ProgramError {
+pub(crate) enum ProgramError {
     /// It can't be started.
     #[error(transparent)]
     Start(#[from] ChildError),
@@ -82,7 +82,7 @@ pub enum ProgramError {
 }
 
 /// A program that processes frames.
-pub struct Program<Stop> {
+pub(crate) struct Program<Stop> {
     command: Vec<OsString>,
     framing: Framing,
     stop: Stop,
@@ -115,7 +115,7 @@ impl Drop for Running {
 
 impl<Stop: Fn() -> bool + Clone + Send + 'static> Program<Stop> {
     /// A program and its arguments. `stop` interrupts a wait for it.
-    pub fn new(command: Vec<OsString>, framing: Framing, stop: Stop) -> Self {
+    pub(crate) fn new(command: Vec<OsString>, framing: Framing, stop: Stop) -> Self {
         Self { command, framing, stop, running: None }
     }
 
@@ -123,7 +123,7 @@ impl<Stop: Fn() -> bool + Clone + Send + 'static> Program<Stop> {
     ///
     /// # Errors
     /// [`ProgramError`]; the program is ended then.
-    pub fn process(&mut self, job: &Job, out: &mut [u8]) -> Result<(), ProgramError> {
+    pub(crate) fn process(&mut self, job: &Job, out: &mut [u8]) -> Result<(), ProgramError> {
         let geometry = job.record().geometry;
         let mut running = match self.running.take() {
             Some(mut running) if running.geometry == geometry && self.framing != Framing::Each => {

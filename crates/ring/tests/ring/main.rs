@@ -6,6 +6,7 @@ mod groups;
 mod hostile;
 mod late_reader;
 mod lossless;
+mod readers;
 mod reference;
 mod relay;
 mod stages;

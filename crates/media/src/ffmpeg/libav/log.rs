@@ -12,7 +12,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::sys;
 use crate::Secrets;
-use crate::ffmpeg::stderr::{Drain, Line};
+use crate::ffmpeg::stderr::{Drain, Level, Line};
 
 const NOWHERE: RawFd = -1;
 
@@ -35,7 +35,8 @@ impl Log {
         let (reader, writer) = io::pipe()?;
         // Nothing waits for a log: what finds no room is lost.
         fcntl_setfl(&writer, fcntl_getfl(&writer)? | OFlags::NONBLOCK)?;
-        let drain = Drain::start(reader, "libav".to_owned(), secrets.clone(), None)?;
+        let drain =
+            Drain::start(reader, "libav".to_owned(), secrets.clone(), None, Level::Warning)?;
         let mut target = TARGET.lock().unwrap_or_else(PoisonError::into_inner);
         *target = writer.as_raw_fd();
         // SAFETY: open until `close` tells them another.
