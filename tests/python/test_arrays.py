@@ -134,7 +134,10 @@ def test_copies_are_plain_and_stay(one_frame):
     frame, source = one_frame
     copies = [np.array(frame), frame.copy(), frame + 0, pickle.loads(pickle.dumps(frame))]
     picked = [frame[..., [2, 1, 0]], frame[frame > 100], np.delete(frame, 0, axis=0)]
+    window = np.lib.stride_tricks.as_strided(frame, (2, 2), (3, 3), subok=True)
     next(source)
+    with pytest.raises(fl.ClaimEnded):
+        window.sum()
     assert all(np.array_equal(copy, picture(0)) for copy in copies)
     assert np.array_equal(copies[1][2:4], picture(0)[2:4]), "and so do the parts of a copy"
     whole = picture(0)

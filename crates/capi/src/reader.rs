@@ -44,8 +44,8 @@ pub struct fl_reader_options {
 /// Every frame in order; the group has no other reader then.
 pub const FL_TAKE_ORDERED: u32 = 1;
 
-/// The newest frame, each once, without taking it from anybody. Nobody waits for such a reader, and
-/// its group has no meaning.
+/// The newest frame, each once, without taking it from anybody: such a reader is in no group. What it
+/// has in hand keeps its slot.
 pub const FL_TAKE_NEWEST: u32 = 2;
 
 /// What a reader's handle leads to. The frame goes before the place that it is held in.

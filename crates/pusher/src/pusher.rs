@@ -97,9 +97,11 @@ pub(crate) fn run(mut args: Arguments) -> Result<(), Failure> {
         args,
     };
     let result = pusher.push();
-    if result.is_err() {
-        // What was written before is worth as much. The first error is the one that counts.
-        let _ = pusher.stop();
+    // What was written before an error is worth as much. The first one is what counts.
+    if result.is_err()
+        && let Err(error) = pusher.stop()
+    {
+        tracing::warn!(error = error.line(), "nor did the output end well");
     }
     let (drained, ring) = (pusher.frames.ring().is_draining(), pusher.args.ring.clone());
     drop(pusher);
@@ -152,7 +154,7 @@ impl Pusher {
     }
 
     /// After an error on the way to the encoder: one that the ring did not cause is tried again, if
-    /// that may help. To be asked to stop is none.
+    /// that may help. Being asked to stop is not an error.
     fn settle(&mut self, error: SendError) -> Result<(), Failure> {
         match error {
             SendError::Ring(error) => Err(error.into()),

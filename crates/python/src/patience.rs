@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
-use framelane_ring::SegmentName;
+use framelane_ring::{Ring, RingError, SegmentName, ShmError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -40,9 +40,13 @@ pub(crate) fn wait_for<T: Send>(
     }
 }
 
-/// A frame of a ring, as what is waited for.
-pub(crate) fn wanted_frame(ring: &SegmentName, is_there: bool) -> String {
-    let hint = if is_there { "" } else { " (there is no such ring)" };
+/// A frame of a ring, as what is waited for, and why it can't come if there `is_place` none yet.
+pub(crate) fn wanted_frame(ring: &SegmentName, is_place: bool) -> String {
+    let hint = match Ring::open(ring) {
+        _ if is_place => "",
+        Err(RingError::Shm(ShmError::NotFound(_))) => " (there is no such ring)",
+        _ => " (the users of an earlier stream have to finish first)",
+    };
     format!("frame on ring '{}'{hint}", ring.ring())
 }
 

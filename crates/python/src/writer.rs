@@ -64,7 +64,9 @@ impl Writer {
         let name = SegmentName::new(ring).map_err(|error| raise(error.into()))?;
         let payload_capacity = geometry.payload_bytes();
         let config = RingConfig { slots, payload_capacity, meta_capacity: META_CAPACITY, policy };
-        let source = Source::attach(&name, &config).map_err(raise)?;
+        let source = Source::attach(&name, &config).map_err(raise);
+        Python::attach(warnings::tell)?;
+        let source = source?;
         let (colour, _) = framelane_frame::Colour::default().or_guess(height);
         let descriptor = Descriptor {
             source: format!("python process {}", std::process::id()),
@@ -145,11 +147,15 @@ impl Writer {
     }
 
     /// When the newest frame in the ring is shown, and its age, both in nanoseconds: where this goes
-    /// on. None when there is none.
+    /// on; an unknown age is 0. None when there is none.
     fn last_frame(&self, py: Python<'_>) -> PyResult<Option<(i64, u64)>> {
         let place = self.place.lock(py)?;
         let last = place.as_ref().ok_or_else(|| closed(&self.ring))?.source.last_frame();
-        Ok(last.map(|(pts_ns, received_ns)| (pts_ns, monotonic_ns().saturating_sub(received_ns))))
+        let age = |received_ns| match received_ns {
+            0 => 0,
+            _ => monotonic_ns().saturating_sub(received_ns),
+        };
+        Ok(last.map(|(pts_ns, received_ns)| (pts_ns, age(received_ns))))
     }
 
     /// Ends the waiting: `acquire` returns None unless there is room. May be called from a signal

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use framelane_shm::ShmError;
+use framelane_shm::{LockFile, ShmError};
 
 use crate::failpoint::failpoint;
 use crate::group_name::{GroupName, text_to_words, words_to_text};
@@ -124,26 +124,14 @@ impl Ring {
     pub(crate) fn adopt_feed(&self, mut feed: Feed) -> Result<u16, RingError> {
         self.with_tool(|tool| {
             self.with_tables(tool, || {
+                self.check_feed(tool, &feed)?;
                 let old = match self.read_feed() {
                     Reading::Whole(old) if old.is_same(&feed) => return Ok(old.lineage),
-                    // Stored since it was looked for: another stream's frames come too late.
-                    _ if self.end().is_some() => {
-                        return Err(RingError::Ended(self.name().to_owned()));
-                    }
-                    Reading::Whole(old) if self.is_still_fed_by(&old)? => {
-                        return Err(RingError::HasFeed {
-                            ring: self.name().to_owned(),
-                            feed: old.ring,
-                        });
-                    }
                     Reading::Whole(old) => Some(old.lineage),
                     // Under the lock nobody is changing it: its writer died half-way.
                     Reading::Changing => {
                         let raw = self.header().feed_lineage.load(Ordering::Relaxed);
                         Some(u16::try_from(raw).unwrap_or(u16::MAX))
-                    }
-                    Reading::Unwritten if tool.held_elsewhere(SOURCE_BYTE)? => {
-                        return Err(RingError::SourceTaken(self.name().to_owned()));
                     }
                     Reading::Unwritten => None,
                 };
@@ -157,6 +145,23 @@ impl Ring {
                 Ok(feed.lineage)
             })
         })
+    }
+
+    /// Whether the ring may get its frames from `feed`: nobody else feeds it, and it has not ended.
+    pub(crate) fn check_feed(&self, tool: &LockFile, feed: &Feed) -> Result<(), RingError> {
+        let ring = || self.name().to_owned();
+        match self.read_feed() {
+            Reading::Whole(old) if old.is_same(feed) => Ok(()),
+            // Another stream's frames come too late.
+            _ if self.end().is_some() => Err(RingError::Ended(ring())),
+            Reading::Whole(old) if self.is_still_fed_by(&old)? => {
+                Err(RingError::HasFeed { ring: ring(), feed: old.ring })
+            }
+            Reading::Unwritten if tool.held_elsewhere(SOURCE_BYTE)? => {
+                Err(RingError::SourceTaken(ring()))
+            }
+            Reading::Whole(_) | Reading::Unwritten | Reading::Changing => Ok(()),
+        }
     }
 
     /// Whether workers live that publish to this ring what they take from `feed`.

@@ -1,5 +1,5 @@
-//! Groups that go without their members: one that an operator forgets, since its reader won't come
-//! back, and one whose first worker was refused. Frames would wait for either.
+//! Forgetting a group: what an operator does about one that a ring keeps for a reader who won't come
+//! back.
 
 use crate::RingError;
 use crate::entry::Role;
@@ -31,57 +31,6 @@ impl Ring {
                         ring.remove_group(seat.id(), group)
                     }
                 }
-            })
-        })
-    }
-}
-
-/// How to take back the group that a worker is about to make, should it be refused by its output
-/// ring.
-#[derive(Debug)]
-pub(crate) struct Withdrawal {
-    ring: Ring,
-    group: GroupName,
-    /// Whether members of an earlier group of this name have yet to hand the end on.
-    owed_before: bool,
-}
-
-impl Withdrawal {
-    /// Of a worker that joins now; `None` when there is such a group already.
-    pub(crate) fn of(ring: &Ring, group: &GroupName) -> Result<Option<Self>, RingError> {
-        let words = group.to_words();
-        if ring.find_group(&words).is_some() {
-            return Ok(None);
-        }
-        let owed_before = ring.bits_of(&words).any(|bit| ring.group_owes_end(bit));
-        Ok(Some(Self { ring: ring.reopen()?, group: group.clone(), owed_before }))
-    }
-
-    /// Takes the group back, unless others are in it by now. The worker has left before.
-    pub(crate) fn carry_out(self) {
-        let (name, group) = (self.ring.name().to_owned(), self.group.clone());
-        if let Err(error) = self.try_to() {
-            tracing::warn!(ring = name, %group, %error, "the group may be left behind");
-        }
-    }
-
-    fn try_to(self) -> Result<(), RingError> {
-        let seat = Seat::join(self.ring, Role::Observer)?;
-        let ring = seat.ring();
-        ring.with_tool(|tool| {
-            ring.with_tables(tool, || {
-                for group in ring.bits_of(&self.group.to_words()) {
-                    if ring.living_member(tool, group, seat.id())?.is_some() {
-                        continue;
-                    }
-                    if !self.owed_before {
-                        ring.settle_end(group);
-                    }
-                    if ring.is_group_used(group) {
-                        ring.remove_group(seat.id(), group)?;
-                    }
-                }
-                Ok(())
             })
         })
     }

@@ -65,7 +65,9 @@ pub use descriptor::{AudioTrack, Descriptor, VideoTrack};
 pub use error::RingError;
 #[doc(hidden)]
 pub use failpoint::FAILPOINTS;
-pub use framelane_shm::{NAMESPACE_VARIABLE, SegmentName, ShmError, View, list_segments};
+pub use framelane_shm::{
+    NAMESPACE_VARIABLE, SHM_FOLDER, SegmentName, ShmError, View, list_segments,
+};
 pub use grant::{ReadGrant, WriteGrant};
 pub use group_name::GroupName;
 pub use job::Job;

@@ -31,7 +31,8 @@ pub enum Take {
     Shared,
     /// All of them, in order; the group has no other member.
     Ordered,
-    /// The newest one, each once, without taking it from anybody. Nobody waits for such a reader.
+    /// The newest one, each once, without taking it from anybody: such a reader is in no group. What it
+    /// has in hand keeps its slot.
     Newest,
 }
 
@@ -42,7 +43,7 @@ pub struct ReaderOptions {
     pub take: Take,
     /// The group that it is in; it has no meaning for [`Take::Newest`].
     pub group: GroupName,
-    /// Older frames are dropped, and counted; the newest one is never too old.
+    /// Older frames are dropped, and counted. [`Take::Newest`] ignores it.
     pub max_age: Option<Duration>,
 }
 
@@ -109,7 +110,7 @@ impl Reader {
         }
     }
 
-    /// Takes a frame, waiting at most `patience`. It may time out before that, but not at once.
+    /// Takes a frame, waiting at most `patience`. It may say that it timed out before that: call again.
     ///
     /// # Errors
     /// As [`Consumer::claim`].
@@ -132,17 +133,21 @@ impl Reader {
                 Turn::Ended => return Ok(Reading::Ended),
                 Turn::TimedOut => return Ok(Reading::TimedOut),
             },
-            Place::Newest(observer, seen) => match observer.newest(*seen)? {
-                Some(grant) => {
-                    *seen = Some(grant.seq());
-                    Held::Plain(grant)
+            Place::Newest(observer, seen) => {
+                // Asked before the slots: the last frame may come and go in between.
+                let is_over = observer.ring().is_over();
+                match observer.newest(*seen)? {
+                    Some(grant) => {
+                        *seen = Some(grant.seq());
+                        Held::Plain(grant)
+                    }
+                    None if is_over => return Ok(Reading::Ended),
+                    None => {
+                        thread::sleep(patience.min(NEWEST_INTERVAL));
+                        return Ok(Reading::TimedOut);
+                    }
                 }
-                None if observer.ring().is_over() => return Ok(Reading::Ended),
-                None => {
-                    thread::sleep(patience.min(NEWEST_INTERVAL));
-                    return Ok(Reading::TimedOut);
-                }
-            },
+            }
         };
         Ok(Reading::Frame(FrameInHand(Some(held))))
     }

@@ -31,11 +31,13 @@ impl Source {
     /// existing ring's slots are too small; otherwise what creating and opening can meet.
     pub fn attach(name: &SegmentName, config: &RingConfig) -> Result<Self, RingError> {
         let ring = Ring::create_or_open(name, config, |_| (), |_| false, |_| true)?;
-        if (ring.slots(), ring.policy()) != (config.slots, config.policy) {
-            let (ring, slots, policy) = (ring.name(), ring.slots(), ring.policy());
+        let source = Self::join(ring)?;
+        let (ring, slots, policy) =
+            (source.ring().name(), source.ring().slots(), source.ring().policy());
+        if (slots, policy) != (config.slots, config.policy) {
             tracing::warn!(ring, slots, %policy, "the ring is there already, and stays as it is");
         }
-        Self::join(ring)
+        Ok(source)
     }
 
     /// Becomes the source of a ring that is open already.

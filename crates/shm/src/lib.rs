@@ -32,6 +32,6 @@ pub use error::ShmError;
 pub use flag::Flag;
 pub use locks::LockFile;
 pub use memory::{Memory, OutOfBounds, Shared};
-pub use name::{NAMESPACE_VARIABLE, SegmentName};
-pub use segment::{SHM_FOLDER, Segment, list_segments, random};
+pub use name::{NAMESPACE_VARIABLE, SHM_FOLDER, SegmentName};
+pub use segment::{Segment, list_segments, random};
 pub use view::View;

@@ -7,11 +7,14 @@ use std::env;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::{SHM_FOLDER, ShmError};
+use crate::ShmError;
 
 /// The environment variable that replaces the word before the ring's name, so that tests and
 /// separate installations don't meet.
 pub const NAMESPACE_VARIABLE: &str = "FRAMELANE_NAMESPACE";
+
+/// Where Linux keeps POSIX shared memory.
+pub const SHM_FOLDER: &str = "/dev/shm";
 
 const DEFAULT_NAMESPACE: &str = "framelane";
 const LONGEST_RING: usize = 100;

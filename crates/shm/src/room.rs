@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 use crate::ShmError;
-use crate::segment::SHM_FOLDER;
+use crate::name::SHM_FOLDER;
 
 const MIB: u64 = 1 << 20;
 

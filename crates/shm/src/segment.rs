@@ -22,11 +22,9 @@ use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use crate::fork::{Guarded, between_forks};
 use crate::locks::{HEAP_LOCK_BYTES, HeapLocks, LockFile};
+use crate::name::SHM_FOLDER;
 use crate::room::{check_room, reserve};
 use crate::{Memory, SegmentName, ShmError, View};
-
-/// Where Linux keeps POSIX shared memory.
-pub const SHM_FOLDER: &str = "/dev/shm";
 
 const PAGE: usize = 4096;
 

@@ -3,13 +3,14 @@
 use std::fs;
 
 use framelane_frame::Geometry;
-use framelane_ring::{Ring, RingConfig, RingError, SegmentName, ShmError, list_segments};
+use framelane_ring::{
+    Ring, RingConfig, RingError, SHM_FOLDER, SegmentName, ShmError, list_segments,
+};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
 
 use super::Finding;
 
-const SHM_FOLDER: &str = "/dev/shm";
 const MIB: u64 = 1 << 20;
 /// What the puller's ring of audio takes, with some room.
 const AUDIO_MIB: u64 = 5;

@@ -32,10 +32,8 @@ class ClaimedArray(np.ndarray):
 
     def __array_finalize__(self, parent: Any) -> None:
         self._claim = getattr(parent, "_claim", None)
-        # A copy has memory of its own, which stays, and so have the parts of a copy. One that an index
-        # of numbers or a mask has made lies on a plain array.
-        lies_on_slot = isinstance(self.base, ClaimedArray)
-        self._borrowed = getattr(parent, "_borrowed", False) and lies_on_slot
+        # A copy has memory of its own, which stays, and so have the parts of a copy.
+        self._borrowed = getattr(parent, "_borrowed", False) and _lies_on_slot(self.base)
 
     def _check(self) -> None:
         if self._borrowed:
@@ -113,6 +111,14 @@ class ClaimedArray(np.ndarray):
     def __reduce__(self) -> Any:
         """Other processes get a copy."""
         return np.array(self._plain()).__reduce__()
+
+
+def _lies_on_slot(base: Any) -> bool:
+    """Whether an array with this base shows a slot, and not a copy: an index of numbers makes one, on
+    a plain array."""
+    while base is not None and not isinstance(base, ClaimedArray):
+        base = getattr(base, "base", None)
+    return base is not None
 
 
 _Array = TypeVar("_Array", bound=ClaimedArray)

@@ -165,8 +165,12 @@ def _work(
         try:
             worker._run(model, on_error, _SharedTally(counts, reporter))
         except (SystemExit, KeyboardInterrupt) as error:
-            # The model's: no handler here raises them. An end with 0 would be that of the stream.
-            raise SystemExit(getattr(error, "code", None) or _LEFT) from error
+            # The model's: no handler here raises them.
+            traceback.print_exc()
+            code = getattr(error, "code", None)
+            # An end with 0 would be that of the stream.
+            is_status = isinstance(code, int) and 0 < code < 256
+            raise SystemExit(code if is_status else _LEFT) from error
     if left:
         sys.exit(_LEFT)
 

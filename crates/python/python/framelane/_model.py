@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,7 @@ def check_model(function: Callable[..., Any], on_error: str, batch: int | None) 
 
 def check_batch(size: int) -> None:
     """Refuses what can't be the size of a batch."""
-    if not isinstance(size, int) or size < 1:
+    if not isinstance(size, numbers.Integral) or size < 1:
         raise ValueError(f"a batch has at least 1 frame, not {size!r}")
 
 

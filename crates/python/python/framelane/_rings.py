@@ -28,8 +28,8 @@ class Source:
     ``framelane forget RING GROUP``.
 
     :param ordered: yields every frame in order; the group has one member then.
-    :param newest: yields the newest frame, each once and without taking it from anybody. It is in no
-        group, and nobody waits for it.
+    :param newest: yields the newest frame, each once and without taking it from anybody, in no group.
+        What is in hand keeps its slot: copy what takes long to look at, and `release` it.
     :param max_age: seconds; older frames are dropped and counted instead of being yielded.
     :param timeout: seconds to wait for a frame before ``TimeoutError``; None waits for ever.
     """
@@ -67,7 +67,8 @@ class Source:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._frame is not None and not self._lacks_room and isinstance(error, Exception):
+        is_fault = isinstance(error, (Exception, SystemExit)) and not self._lacks_room
+        if self._frame is not None and is_fault:
             self._end(self._place.fail)
         self.close()
 

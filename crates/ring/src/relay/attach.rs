@@ -10,7 +10,6 @@ use super::Relay;
 use crate::consumer::Consumer;
 use crate::entry::Membership;
 use crate::feed::Feed;
-use crate::forget::Withdrawal;
 use crate::group_name::GroupName;
 use crate::groups::NO_OUTPUT_YET;
 use crate::life::Taker;
@@ -79,18 +78,16 @@ impl Relay {
             from.reap_and_take_name(Taker::LastOut)?;
             return Ok(None);
         }
-        let withdrawal = Withdrawal::of(&from, &options.group)?;
-        let input = Consumer::join_as(from, &options.group, Membership::Relaying)?;
-        let attached = Self::attach_output(input, to, options, &feed, wanted);
-        match attached {
-            Err(error) if is_refusal(&error) => {
-                if let Some(withdrawal) = withdrawal {
-                    withdrawal.carry_out();
-                }
-                Err(error)
+        // Before the group is there: frames would wait for it for ever, if it is refused.
+        if let Some(there) = there.filter(|there| !there.is_draining()) {
+            match there.with_tool(|tool| there.check_feed(tool, &feed)) {
+                // Others have to finish: that is waited for with a place in the input ring.
+                Err(RingError::Ended(_)) => {}
+                other => other?,
             }
-            other => other.map(Some),
         }
+        let input = Consumer::join_as(from, &options.group, Membership::Relaying)?;
+        Self::attach_output(input, to, options, &feed, wanted).map(Some)
     }
 
     /// Makes or joins the output ring, if it is `wanted`.
@@ -167,15 +164,6 @@ impl Relay {
             }
         }
     }
-}
-
-/// Whether the output ring is not for this group. After other errors, frames wait for the next worker
-/// of the group, which may succeed.
-fn is_refusal(error: &RingError) -> bool {
-    matches!(
-        error,
-        RingError::HasFeed { .. } | RingError::OtherOutput { .. } | RingError::SourceTaken(_)
-    )
 }
 
 /// Notes where this worker publishes to. All members of a group publish to one ring: each frame goes

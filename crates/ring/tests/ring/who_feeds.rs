@@ -89,6 +89,10 @@ fn a_worker_that_is_refused_leaves_no_group() {
             let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
             assert_eq!(names, ["worker"], "{policy}");
         }
+        // Nor is it a reader for which another source begins.
+        let other = Source::attach(&namespace.name("cam2.in"), &config(policy, 4)).expect("made");
+        attach(&namespace.name("cam2.in"), &to, "worker").expect_err("it has a feed");
+        assert!(other.ring().snapshot().expect("readable").groups.is_empty(), "{policy}");
         source.end();
         drop(source);
         assert!(matches!(first.claim(LONG), Ok(Work::Ended)), "{policy}");

@@ -1,6 +1,5 @@
 //! Counted edges and what becomes of frames: the module `books` of the ring.
 
-use super::source::next_seq;
 use super::{At, Fate, NONE, OneRing, Role, SOURCE, State, Steps, Weak};
 use crate::claim::Word;
 
@@ -151,7 +150,9 @@ impl OneRing {
         let (seat, slot) = (steps.seat(), entry.slot);
         let at = match entry.edge {
             Edge::Publish => At::StoresNext { seq: entry.seq },
-            Edge::Overwrite if happened => At::Writes { slot, seq: next_seq(steps.state), half: 0 },
+            Edge::Overwrite if happened => {
+                At::Writes { slot, seq: steps.state.next_seq(), half: 0 }
+            }
             Edge::Overwrite => At::Acquires,
             Edge::Release => At::Looks,
         };

@@ -1,7 +1,7 @@
 //! The source: the modules `source`, `producer` and `grant` of the ring.
 
 use super::books::Edge;
-use super::{At, NONE, OneRing, SLOTS, State, Steps, Weak};
+use super::{At, NONE, OneRing, SLOTS, Steps, Weak};
 
 impl OneRing {
     pub(super) fn source(&self, steps: &mut Steps<'_>, at: At) {
@@ -57,7 +57,7 @@ impl OneRing {
 
     fn acquires(&self, steps: &mut Steps<'_>) {
         let (state, seat) = (steps.state, steps.seat());
-        if next_seq(state) >= self.frames {
+        if state.next_seq() >= self.frames {
             // Having stored the end, the source has nothing left to do but leave.
             if state.end == NONE {
                 steps.add("stores the end", state.next, |state| state.end = state.next);
@@ -69,7 +69,7 @@ impl OneRing {
         for slot in 0..SLOTS {
             let word = state.word(slot);
             if let Some(after) = word.acquire(seat) {
-                let then = At::Writes { slot, seq: next_seq(state), half: 0 };
+                let then = At::Writes { slot, seq: state.next_seq(), half: 0 };
                 steps.go("acquires slot", slot, then, |state| state.slot(slot).word = after);
             } else if self.drop_oldest && word.is_only_pending() {
                 let seq = state.slots[usize::from(slot)].seq;
@@ -90,9 +90,4 @@ impl Steps<'_> {
             state.processes[process].first = 0;
         });
     }
-}
-
-/// The seq of the source's next frame.
-pub(super) fn next_seq(state: &State) -> u8 {
-    state.processes[super::SOURCE].first.max(state.next)
 }

@@ -156,6 +156,11 @@ impl State {
         }
     }
 
+    /// The seq of the source's next frame.
+    pub(super) fn next_seq(&self) -> u8 {
+        self.processes[super::SOURCE].first.max(self.next)
+    }
+
     pub(super) fn slot(&mut self, slot: u8) -> &mut Slot {
         &mut self.slots[usize::from(slot)]
     }
