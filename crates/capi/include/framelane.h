@@ -23,8 +23,8 @@
 // Every frame in order; the group has no other reader then.
 #define FL_TAKE_ORDERED 1
 
-// The newest frame, each once, without taking it from anybody. Nobody waits for such a reader, and
-// its group has no meaning.
+// The newest frame, each once, without taking it from anybody: such a reader is in no group. What it
+// has in hand keeps its slot.
 #define FL_TAKE_NEWEST 2
 
 // How a call has ended. Numbers once given never change their meaning.
