@@ -8,7 +8,7 @@ use framelane_conversion::{Conversion, ConversionError};
 use framelane_frame::{Colour, FrameRate, Geometry};
 use framelane_media::ffmpeg::{
     AudioMode, Child, ChildCommand, ChildError, ChildFailure, EncodeOptions, FailureKind, Ffmpeg,
-    working_encoders,
+    find_encoder,
 };
 use framelane_media::nut::{AudioStream, TimeBase, VideoParameters, WriteError, Writer};
 use framelane_media::{PatientPipe, Secrets};
@@ -92,7 +92,7 @@ impl From<EncoderError> for SendError {
 
 /// The name of an encoder of H.264 that works here.
 pub(crate) fn choose_encoder(ffmpeg: &Ffmpeg) -> Result<String, Failure> {
-    let found = working_encoders(ffmpeg).next().ok_or_else(|| {
+    let found = find_encoder(ffmpeg).ok_or_else(|| {
         let text = "no encoder of H.264 works here: install an ffmpeg with libx264";
         Failure::new(ExitStatus::Ffmpeg, anyhow!(text))
     })?;

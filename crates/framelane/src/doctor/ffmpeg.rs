@@ -1,9 +1,9 @@
-//! The local ffmpeg: its version, its encoders of H.264, and whether it speaks RTMP.
+//! The local ffmpeg: its version, its encoder of H.264, and whether it speaks RTMP.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use framelane_media::ffmpeg::{Ffmpeg, working_encoders};
+use framelane_media::ffmpeg::{Ffmpeg, encoder_works, find_encoder};
 
 use super::Finding;
 
@@ -13,18 +13,19 @@ pub(super) fn look(program: &Path) -> Vec<Finding> {
         Err(error) => return vec![Finding::bad("ffmpeg", error.to_string())],
     };
     let version = Finding::good("ffmpeg", format!("version {}", ffmpeg.version()));
-    vec![version, encoders(&ffmpeg), protocols(ffmpeg.program()), probe(&ffmpeg)]
+    vec![version, encoder(&ffmpeg), protocols(ffmpeg.program()), probe(&ffmpeg)]
 }
 
-fn encoders(ffmpeg: &Ffmpeg) -> Finding {
-    const WHAT: &str = "encoders";
-    let working: Vec<&str> = working_encoders(ffmpeg).collect();
-    match working.first() {
-        Some(_) if working.contains(&"libx264") => Finding::good(WHAT, working.join(", ")),
-        Some(first) => {
-            let text = format!("no libx264, but {}: push with --codec {first}", working.join(", "));
-            Finding::odd(WHAT, text)
-        }
+fn encoder(ffmpeg: &Ffmpeg) -> Finding {
+    const WHAT: &str = "encoder";
+    if encoder_works(ffmpeg, "libx264") {
+        return Finding::good(WHAT, "libx264");
+    }
+    match find_encoder(ffmpeg) {
+        Some(other) => Finding::odd(
+            WHAT,
+            format!("libx264 does not work, {other} does: push with --codec {other}"),
+        ),
         None => {
             let text = "none of H.264 works: install an ffmpeg with libx264, or push with the --codec \
                         of another one";

@@ -131,15 +131,15 @@ impl Family {
     }
 }
 
-/// The encoders of H.264 that work here, the fastest first, found by encoding some frames with each
-/// when it is asked for.
-pub fn working_encoders(ffmpeg: &Ffmpeg) -> impl Iterator<Item = &'static str> {
-    CANDIDATES.into_iter().filter(|codec| works(ffmpeg, codec))
+/// The first encoder of H.264 that works here, found by encoding some frames with each. `None`
+/// when there is none.
+pub fn find_encoder(ffmpeg: &Ffmpeg) -> Option<&'static str> {
+    CANDIDATES.into_iter().find(|codec| encoder_works(ffmpeg, codec))
 }
 
 /// Whether an encoder can be opened, and encodes. Being listed by ffmpeg means only that it was
 /// compiled in.
-fn works(ffmpeg: &Ffmpeg, codec: &str) -> bool {
+pub fn encoder_works(ffmpeg: &Ffmpeg, codec: &str) -> bool {
     let family = Family::of(codec);
     let mut args = vec!["-nostdin", "-hide_banner", "-loglevel", "error"];
     args.extend(family.device_args());
@@ -160,9 +160,10 @@ mod tests {
     #[test]
     fn an_encoder_is_one_that_encodes() {
         let ffmpeg = Ffmpeg::find("ffmpeg").expect("ffmpeg is installed");
-        assert!(works(&ffmpeg, "libx264"));
-        assert!(!works(&ffmpeg, "nonsense"));
-        assert!(working_encoders(&ffmpeg).any(|codec| codec == "libx264"));
+        assert!(encoder_works(&ffmpeg, "libx264"));
+        assert!(!encoder_works(&ffmpeg, "nonsense"));
+        let found = find_encoder(&ffmpeg).expect("there is libx264");
+        assert!(encoder_works(&ffmpeg, found));
     }
 
     #[test]

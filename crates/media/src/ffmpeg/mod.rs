@@ -29,7 +29,7 @@ pub use channel::OutputPipe;
 pub use child::{Child, ChildCommand, ChildError};
 pub use decode::{ColourMode, DecodeOptions, audio_codec_is_supported, source_time_ns};
 pub use encode::{AudioMode, EncodeOptions, OutputKind, RAW_CODEC};
-pub use encoder::{Latency, working_encoders};
+pub use encoder::{Latency, encoder_works, find_encoder};
 pub use failure::{ChildFailure, FailureKind};
 pub use input_lines::InputLines;
 pub use probe::{AudioInfo, MediaInfo, ProbeError, VideoInfo, parse as parse_probe, probe};
