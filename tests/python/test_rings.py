@@ -10,6 +10,7 @@ import pytest
 from conftest import drain, feed, picture, run_together
 
 import framelane as fl
+from framelane._clock import Clock, as_rate
 from framelane._stages import find_program
 
 
@@ -236,6 +237,31 @@ def test_times_of_own_frames_rise_and_a_bad_one_leaves_the_sink_usable(backgroun
         with fl.Sink("cam.in", like=(48, 64, 3), fps=(25, 1)) as successor:
             successor.write(picture(0))
     assert [pts for _, pts, _ in end.join()] == [0, 0.04, 0.5, 0.54, 0.58]
+
+
+def test_without_a_rate_time_goes_on_from_the_last_time_that_was_given():
+    clock = Clock(None, None)
+    assert clock.place(None) < 10**9
+    clock.note(clock.place(np.float32(100)))
+    later = clock.place(None)
+    assert 100 * 10**9 < later < 130 * 10**9
+    # The successor of a source whose last frame is a minute old.
+    assert Clock((5 * 10**9, 60 * 10**9), None).place(None) >= 65 * 10**9
+    assert [as_rate(fps) for fps in (25, 30000 / 1001, (1, 3600))] == [(25, 1), (30000, 1001), (1, 3600)]
+    for wrong in (0, -1, float("nan"), "fast", (1, 0), 10**6):
+        with pytest.raises(ValueError, match="fps is"):
+            as_rate(wrong)
+
+
+def test_a_reader_that_leaves_on_the_same_frame_every_time_drops_it(background):
+    feeder = background(lambda: feed("cam.in", 2))
+    for _ in range(3):
+        with pytest.raises(SystemExit), fl.Source("cam.in", timeout=30) as source:
+            assert next(source).seq == 0
+            raise SystemExit(1)
+    with fl.Source("cam.in", timeout=30) as source:
+        assert [frame.seq for frame in source] == [1]
+    feeder.join()
 
 
 def test_who_waits_for_a_reader_is_told_so_and_can_be_stopped(background):

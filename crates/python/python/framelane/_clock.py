@@ -19,7 +19,8 @@ class Clock:
     """Tells when each frame is shown, in nanoseconds; the times only rise.
 
     :param last: when the last frame of an earlier source is shown, and its age, in nanoseconds.
-    :param interval_ns: from one frame to the next; None for the time that has passed since the first.
+    :param interval_ns: from one frame to the next; None for the time that has passed since the last
+        frame that was given a time, or since the first.
     """
 
     def __init__(self, last: tuple[int, int] | None, interval_ns: int | None) -> None:

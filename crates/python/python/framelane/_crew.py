@@ -167,12 +167,17 @@ def _work(
         except (SystemExit, KeyboardInterrupt) as error:
             # The model's: no handler here raises them.
             traceback.print_exc()
-            code = getattr(error, "code", None)
-            # An end with 0 would be that of the stream.
-            is_status = isinstance(code, int) and 0 < code < 256
-            raise SystemExit(code if is_status else _LEFT) from error
+            raise SystemExit(_status_of(error)) from error
     if left:
         sys.exit(_LEFT)
+
+
+def _status_of(error: BaseException) -> int:
+    """The status of a worker whose model has left. An end with 0 would be that of the stream."""
+    code = getattr(error, "code", None)
+    if code is None or code == 0:
+        return _LEFT
+    return (isinstance(code, int) and code & 0xFF) or 1
 
 
 def _advice(status: int) -> list[str]:

@@ -213,7 +213,8 @@ class Sink:
         :param seq: the source's frame that this becomes; it has to be in hand, and is released once
             its output is published. A sink of its own frames numbers them itself.
         :param pts: presentation time in seconds, which has to rise; that of the source's frame, or
-            as ``fps`` says, or the time since the first frame, when it is None.
+            as ``fps`` says, or as much later than the last one with a ``pts``, or than the first, as
+            time has passed, when it is None.
         """
         with self._room(seq, pts) as room:
             out = claimed(room.take_pixels(), room.claim)

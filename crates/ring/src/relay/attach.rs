@@ -79,11 +79,15 @@ impl Relay {
             return Ok(None);
         }
         // Before the group is there: frames would wait for it for ever, if it is refused.
-        if let Some(there) = there.filter(|there| !there.is_draining()) {
+        if let Some(there) = there.filter(|there| !there.is_draining() && !from.is_draining()) {
             match there.with_tool(|tool| there.check_feed(tool, &feed)) {
-                // Others have to finish: that is waited for with a place in the input ring.
-                Err(RingError::Ended(_)) => {}
-                other => other?,
+                // Others have to finish. Frames wait meanwhile: the group is made below.
+                Ok(()) | Err(RingError::Ended(_)) => {}
+                // The output ring may be fed from the input ring's successor by now.
+                Err(_) if !from.segment().is_linked()? => {
+                    return Err(ShmError::NotFound(from.name().to_owned()).into());
+                }
+                Err(error) => return Err(error),
             }
         }
         let input = Consumer::join_as(from, &options.group, Membership::Relaying)?;
