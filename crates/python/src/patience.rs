@@ -40,14 +40,17 @@ pub(crate) fn wait_for<T: Send>(
     }
 }
 
-/// A frame of a ring, as what is waited for, and why it can't come if there `is_place` none yet.
-pub(crate) fn wanted_frame(ring: &SegmentName, is_place: bool) -> String {
-    let hint = match Ring::open(ring) {
-        _ if is_place => "",
-        Err(RingError::Shm(ShmError::NotFound(_))) => " (there is no such ring)",
-        _ => " (the users of an earlier stream have to finish first)",
+/// A frame of a ring, as what is waited for, and why none can come before there is a place in it.
+pub(crate) fn wanted_frame(ring: &SegmentName, has_place: bool) -> String {
+    let name = ring.ring();
+    if has_place {
+        return format!("frame on ring '{name}'");
+    }
+    let why = match Ring::open(ring) {
+        Err(RingError::Shm(ShmError::NotFound(_))) => "there is no such ring",
+        _ => "the users of an earlier stream have to finish first",
     };
-    format!("frame on ring '{}'{hint}", ring.ring())
+    format!("frame on ring '{name}' ({why})")
 }
 
 /// Whether to look again for what is not there yet: once at least, and for as long as `patience`.

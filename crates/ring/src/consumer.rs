@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use framelane_shm::{SegmentName, ShmError};
-
 use crate::books::DropReason;
 use crate::entry::{Entry, Membership};
 use crate::failpoint::failpoint;
@@ -62,24 +60,6 @@ impl Consumer {
     /// [`RingError::NoGroup`] when the ring is full, `NotFound` when it just lost its name.
     pub fn join(ring: Ring, group: &GroupName) -> Result<Self, RingError> {
         Self::join_as(ring, group, Membership::Shared)
-    }
-
-    /// Joins a group as soon as there is a ring of this name, for as long as `go_on` says so.
-    ///
-    /// # Errors
-    /// As [`Consumer::join`] and [`Ring::wait`].
-    pub fn wait(
-        name: &SegmentName,
-        group: &GroupName,
-        mut go_on: impl FnMut() -> bool,
-    ) -> Result<Option<Self>, RingError> {
-        while let Some(ring) = Ring::wait(name, &mut go_on)? {
-            match Self::join(ring, group) {
-                Err(RingError::Shm(ShmError::NotFound(_))) => {}
-                other => return other.map(Some),
-            }
-        }
-        Ok(None)
     }
 
     pub(crate) fn join_as(

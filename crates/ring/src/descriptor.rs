@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::RingError;
 use crate::layout::{DescriptorArea, Plan};
 use crate::ring::Ring;
-use crate::seqlock::{self, Reading};
+use crate::seqlock::{self, Content};
 
 const CAPACITY: usize = 4080;
 
@@ -141,9 +141,9 @@ impl Ring {
             words.flatten().take(bytes).collect()
         });
         match encoded {
-            Reading::Unwritten => Ok(None),
-            Reading::Whole(encoded) => Ok(Some(encoded)),
-            Reading::Changing => {
+            Content::Unwritten => Ok(None),
+            Content::Whole(encoded) => Ok(Some(encoded)),
+            Content::Changing => {
                 let what = "it is being changed for ever: its writer died";
                 Err(self.bad_descriptor(what.into()))
             }

@@ -13,7 +13,7 @@ use crate::failpoint::failpoint;
 use crate::group_name::{GroupName, text_to_words, words_to_text};
 use crate::layout::{Header, SOURCE_BYTE};
 use crate::ring::Ring;
-use crate::seqlock::{self, Reading};
+use crate::seqlock::{self, Content};
 use crate::{RingError, Seq};
 
 /// Rings in a row: enough for any chain of workers, and an end to a circle of lies.
@@ -80,13 +80,13 @@ impl Ring {
     /// The feed, if there is one and it can be read.
     pub(crate) fn feed(&self) -> Option<Feed> {
         match self.read_feed() {
-            Reading::Whole(feed) => Some(feed),
-            Reading::Unwritten | Reading::Changing => None,
+            Content::Whole(feed) => Some(feed),
+            Content::Unwritten | Content::Changing => None,
         }
     }
 
     /// What the ring says of its feed: nothing, when its frames come from outside.
-    fn read_feed(&self) -> Reading<Feed> {
+    fn read_feed(&self) -> Content<Feed> {
         let header = self.header();
         let load = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
         seqlock::read(&header.feed_version, || Feed {
@@ -126,14 +126,14 @@ impl Ring {
             self.with_tables(tool, || {
                 self.check_feed(tool, &feed)?;
                 let old = match self.read_feed() {
-                    Reading::Whole(old) if old.is_same(&feed) => return Ok(old.lineage),
-                    Reading::Whole(old) => Some(old.lineage),
+                    Content::Whole(old) if old.is_same(&feed) => return Ok(old.lineage),
+                    Content::Whole(old) => Some(old.lineage),
                     // Under the lock nobody is changing it: its writer died half-way.
-                    Reading::Changing => {
+                    Content::Changing => {
                         let raw = self.header().feed_lineage.load(Ordering::Relaxed);
                         Some(u16::try_from(raw).unwrap_or(u16::MAX))
                     }
-                    Reading::Unwritten => None,
+                    Content::Unwritten => None,
                 };
                 if let Some(old) = old {
                     let highest = self.highest_seq().map_or(0, Seq::lineage);
@@ -151,16 +151,16 @@ impl Ring {
     pub(crate) fn check_feed(&self, tool: &LockFile, feed: &Feed) -> Result<(), RingError> {
         let ring = || self.name().to_owned();
         match self.read_feed() {
-            Reading::Whole(old) if old.is_same(feed) => Ok(()),
+            Content::Whole(old) if old.is_same(feed) => Ok(()),
             // Another stream's frames come too late.
             _ if self.end().is_some() => Err(RingError::Ended(ring())),
-            Reading::Whole(old) if self.is_still_fed_by(&old)? => {
+            Content::Whole(old) if self.is_still_fed_by(&old)? => {
                 Err(RingError::HasFeed { ring: ring(), feed: old.ring })
             }
-            Reading::Unwritten if tool.held_elsewhere(SOURCE_BYTE)? => {
+            Content::Unwritten if tool.held_elsewhere(SOURCE_BYTE)? => {
                 Err(RingError::SourceTaken(ring()))
             }
-            Reading::Whole(_) | Reading::Unwritten | Reading::Changing => Ok(()),
+            Content::Whole(_) | Content::Unwritten | Content::Changing => Ok(()),
         }
     }
 
@@ -202,10 +202,10 @@ impl Upstream {
     /// not in a slot of `ring`, looked at afterwards, never comes.
     pub(crate) fn first_arriving(&mut self, ring: &Ring, from: Seq) -> Result<Seq, RingError> {
         let feed = match ring.read_feed() {
-            Reading::Whole(feed) => feed,
+            Content::Whole(feed) => feed,
             // The ring's own source numbers its frames: everything from `next` on is to come.
-            Reading::Unwritten => return Ok(from.max(ring.next_seq())),
-            Reading::Changing => return Ok(from),
+            Content::Unwritten => return Ok(from.max(ring.next_seq())),
+            Content::Changing => return Ok(from),
         };
         self.follow(ring, &feed)?;
         let Some((_, upstream, above)) = self.feed.as_mut() else {

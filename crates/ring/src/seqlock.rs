@@ -10,9 +10,9 @@ use std::thread;
 /// How often a reader tries again while somebody writes.
 const READ_TRIES: u32 = 1000;
 
-/// What a reader found.
+/// What a reader finds.
 #[derive(Debug)]
-pub(crate) enum Reading<T> {
+pub(crate) enum Content<T> {
     /// Nobody has written yet.
     Unwritten,
     /// What was written last, whole.
@@ -31,18 +31,18 @@ pub(crate) fn write(version: &AtomicU64, store: impl FnOnce()) {
 }
 
 /// Reads by `load`, whose loads may be relaxed. What it makes of a torn value is thrown away.
-pub(crate) fn read<T>(version: &AtomicU64, load: impl Fn() -> T) -> Reading<T> {
+pub(crate) fn read<T>(version: &AtomicU64, load: impl Fn() -> T) -> Content<T> {
     for _ in 0..READ_TRIES {
         let before = version.load(Ordering::Acquire);
         if before == 0 {
-            return Reading::Unwritten;
+            return Content::Unwritten;
         }
         let value = load();
         fence(Ordering::Acquire);
         if before.is_multiple_of(2) && version.load(Ordering::Relaxed) == before {
-            return Reading::Whole(value);
+            return Content::Whole(value);
         }
         thread::yield_now();
     }
-    Reading::Changing
+    Content::Changing
 }

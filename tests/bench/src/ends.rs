@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use framelane_frame::{Geometry, PixelFormat};
-use framelane_ring::{Claim, Consumer, GroupName, Policy, Record, RingConfig, SegmentName, Source};
+use framelane_ring::{
+    Policy, Reader, ReaderOptions, Reading, Record, RingConfig, SegmentName, Source, Take,
+};
 
 use crate::transport::DEPTH;
 
@@ -37,16 +39,16 @@ pub(crate) fn run(from: &str, to: &str, frames: u32) -> Result<()> {
 }
 
 fn drain(ring: &str) -> Result<()> {
-    let group = "sink".parse::<GroupName>()?;
+    let options = ReaderOptions { take: Take::Shared, group: "sink".parse()?, max_age: None };
     let start = Instant::now();
     let patient = || start.elapsed() < PATIENCE;
-    let joined = Consumer::wait(&SegmentName::new(ring)?, &group, patient)?;
-    let mut consumer = joined.context("nobody made the ring in time")?;
+    let joined = Reader::wait(&SegmentName::new(ring)?, &options, patient)?;
+    let mut reader = joined.context("nobody made the ring in time")?;
     loop {
-        match consumer.claim(PATIENCE)? {
-            Claim::Frame(grant) => grant.release()?,
-            Claim::Ended => return Ok(()),
-            Claim::TimedOut => bail!("no frame in time"),
+        match reader.claim(PATIENCE)? {
+            Reading::Frame(frame) => frame.release()?,
+            Reading::Ended => return Ok(()),
+            Reading::TimedOut => bail!("no frame in time"),
         }
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn memory(geometry: &Geometry, slots: u32) -> Finding {
     let mib = |blocks: u64| blocks.saturating_mul(space.fragment_size()) / MIB;
     let (free, total) = (mib(space.blocks_available()), mib(space.blocks()));
     let text = format!(
-        "{free} of {total} MiB free; two rings of {slots} slots of {geometry}, and one of audio, take {needed} MiB"
+        "{free} of {total} MiB free; two rings of {slots} slots of {geometry}, and one of \
+         audio, take {needed} MiB"
     );
     if free >= needed {
         return Finding::good(WHAT, text);
