@@ -14,7 +14,10 @@ const LIMIT: usize = 3;
 
 /// Runs a chain whose one worker dies of a frame and is started again each time. Tells how often
 /// that was, the numbers that came out, and the snapshots of both rings.
-fn poisoned(policy: &'static str) -> Result<(usize, Vec<u64>, [framelane_ring::RingSnapshot; 2])> {
+fn poisoned(
+    policy: &'static str,
+    slots: u64,
+) -> Result<(usize, Vec<u64>, [framelane_ring::RingSnapshot; 2])> {
     let chain = Chain::new(policy)?;
     let rings = ["a", "b"].map(|ring| chain.open_when_there(ring));
     let poison = POISON.to_string();
@@ -22,7 +25,8 @@ fn poisoned(policy: &'static str) -> Result<(usize, Vec<u64>, [framelane_ring::R
         || -> Result<Stage> { chain.command(Role::Worker).args(["--poison", &poison]).start() };
     let _sink = chain.command(Role::Sink).start()?;
     let mut worker = start()?;
-    let _source = chain.command(Role::Source).start()?;
+    let slots = slots.to_string();
+    let _source = chain.command(Role::Source).args(["--slots", &slots]).start()?;
     let mut deaths = 0;
     wait_until("the end of the stream", || {
         let ended = chain.emitted().is_ok_and(|(_, ended)| ended);
@@ -45,7 +49,7 @@ fn poisoned(policy: &'static str) -> Result<(usize, Vec<u64>, [framelane_ring::R
 
 #[test]
 fn a_lossless_stream_passes_a_deadly_frame_on() -> Result<()> {
-    let (deaths, emitted, [_, output]) = poisoned("block")?;
+    let (deaths, emitted, [_, output]) = poisoned("block", 4)?;
     ensure!(deaths == LIMIT, "{deaths} workers died");
     ensure!(emitted.into_iter().eq(0..FRAMES));
     ensure!(output.totals["forwarded"] == 1, "{:?}", output.totals);
@@ -54,7 +58,8 @@ fn a_lossless_stream_passes_a_deadly_frame_on() -> Result<()> {
 
 #[test]
 fn a_live_stream_drops_a_deadly_frame() -> Result<()> {
-    let (deaths, emitted, [input, _]) = poisoned("drop-oldest")?;
+    // Room for all: a worker that is slow to start must not miss the one that kills.
+    let (deaths, emitted, [input, _]) = poisoned("drop-oldest", FRAMES)?;
     // The group of a live ring leaves with its only member, and its frames with it: the one that
     // kills may be among them, and then it kills only once.
     ensure!((1..=LIMIT).contains(&deaths), "{deaths} workers died");
