@@ -10,21 +10,16 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::tools;
 
-/// What the tests start.
-const BINARIES: [&str; 2] = ["--workspace", "--bins"];
-
-static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+/// Where something is, or why it does not build; found once in each process.
+type Found = OnceLock<Result<PathBuf, String>>;
 
 /// The path of one of the project's binaries, up to date.
 ///
 /// # Errors
 /// When the workspace doesn't build, or has no such binary.
 pub fn binary(name: &str) -> Result<PathBuf> {
-    let folder =
-        FOLDER.get_or_init(|| find_or_build(&BINARIES).map_err(|error| format!("{error:#}")));
-    let path = folder.as_ref().map_err(|error| anyhow!("{error}"))?.join(name);
-    ensure!(path.is_file(), "there is no {}", path.display());
-    Ok(path)
+    static FOUND: Found = Found::new();
+    existing(folder(&FOUND, &["--workspace", "--bins"])?.join(name))
 }
 
 /// The path of the peer, the victim of the crash tests: the only binary with failpoints.
@@ -32,9 +27,9 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// When it doesn't build.
 pub fn peer() -> Result<PathBuf> {
-    static PEER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let peer = PEER.get_or_init(|| build_peer().map_err(|error| format!("{error:#}")));
-    peer.clone().map_err(|error| anyhow!(error))
+    static FOUND: Found = Found::new();
+    let what = ["--workspace", "--bin", "peer", "--features", "e2e/failpoints"];
+    existing(folder(&FOUND, &what)?.join("peer"))
 }
 
 /// The folder with the C library, static and shared, up to date.
@@ -42,17 +37,18 @@ pub fn peer() -> Result<PathBuf> {
 /// # Errors
 /// When it doesn't build.
 pub fn library_folder() -> Result<PathBuf> {
-    static LIBRARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let find = || find_or_build(&["--package", "framelane-capi", "--lib"]);
-    let folder = LIBRARY.get_or_init(|| find().map_err(|error| format!("{error:#}")));
-    folder.clone().map_err(|error| anyhow!(error))
+    static FOUND: Found = Found::new();
+    folder(&FOUND, &["--package", "framelane-capi", "--lib"])
 }
 
-fn build_peer() -> Result<PathBuf> {
-    let test = env::current_exe().context("cannot find the test's own executable")?;
-    let folder = test.ancestors().nth(2).context("the test is not in a target folder")?;
-    build(folder, &["--package", "e2e", "--bin", "peer", "--features", "failpoints"])?;
-    Ok(folder.join("peer"))
+fn existing(path: PathBuf) -> Result<PathBuf> {
+    ensure!(path.is_file(), "there is no {}", path.display());
+    Ok(path)
+}
+
+fn folder(found: &Found, what: &[&str]) -> Result<PathBuf> {
+    let found = found.get_or_init(|| find_or_build(what).map_err(|error| format!("{error:#}")));
+    found.clone().map_err(|error| anyhow!(error))
 }
 
 /// The folder of what has been built, or is now.
