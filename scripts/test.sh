@@ -60,7 +60,8 @@ all)
     ;;
 server) run_modules "${server_modules[@]}" ;;
 libav)
-    "${runner[@]}" --workspace --lib --features framelane-media/libav libav
+    # Alone, since those of the others would all be built once more.
+    "${runner[@]}" --package framelane-media --lib --features libav libav
     run_modules "${libav_modules[@]}"
     ;;
 *)
