@@ -2,7 +2,7 @@
 //! can't becomes AAC; and sound that comes late, stops or has a gap never holds up a picture.
 
 use anyhow::{Context, Result, ensure};
-use e2e::framehash::audio_hashes;
+use e2e::framehash::{audio_hashes, frame_and_audio_hashes};
 use e2e::tools::{run, run_ffmpeg};
 use e2e::{Chain, FrameHash, Namespace, frame_hashes};
 
@@ -41,25 +41,31 @@ fn sound_of(path: &str) -> Result<String> {
     Ok(text.lines().next().unwrap_or_default().trim_end_matches(',').to_owned())
 }
 
-/// The times of all pictures, and that of the first one. None is missing, and each comes when it
-/// came in the source.
-fn same_pictures(clip: &str, out: &str) -> Result<(i64, i64)> {
-    let (wanted, got) = (frame_hashes(clip, "gray")?, frame_hashes(out, "gray")?);
+/// None of the pictures is missing, and each comes when it came in the source. Returns when the
+/// first one comes, there and here.
+fn compare_pictures(wanted: &[FrameHash], got: &[FrameHash]) -> Result<(i64, i64)> {
     ensure!(got.len() == wanted.len(), "{} pictures of {}", got.len(), wanted.len());
     let start = |frames: &[FrameHash]| frames.first().map(|frame| frame.pts_us).context("none");
-    let (from, to) = (start(&wanted)?, start(&got)?);
-    for (got, wanted) in got.iter().zip(&wanted) {
+    let (from, to) = (start(wanted)?, start(got)?);
+    for (got, wanted) in got.iter().zip(wanted) {
         let moved = (got.pts_us - to) - (wanted.pts_us - from);
         ensure!(moved.abs() <= ROUNDING_US, "a picture moved by {moved} µs: {wanted:?}");
     }
     Ok((from, to))
 }
 
+/// Compares the pictures of two files, and tells when the first one comes in `out`.
+fn same_pictures(clip: &str, out: &str) -> Result<i64> {
+    let (_, first) = compare_pictures(&frame_hashes(clip, "gray")?, &frame_hashes(out, "gray")?)?;
+    Ok(first)
+}
+
 /// Checks that every packet since the first picture is there, unchanged and in step with the
 /// pictures.
 fn same_sound(clip: &str, out: &str) -> Result<usize> {
-    let (from, to) = same_pictures(clip, out)?;
-    let (wanted, got) = (audio_hashes(clip)?, audio_hashes(out)?);
+    let [pictures_wanted, wanted] = frame_and_audio_hashes(clip, "gray")?;
+    let [pictures_got, got] = frame_and_audio_hashes(out, "gray")?;
+    let (from, to) = compare_pictures(&pictures_wanted, &pictures_got)?;
     // Only what was to be heard before the first picture may be missing.
     let early = wanted.len().checked_sub(got.len()).context("too many packets")?;
     let last_missing = wanted.iter().take(early).next_back();
@@ -181,7 +187,7 @@ fn silence_where_there_is_no_sound() -> Result<()> {
     for out in [namespace.path("silent.flv"), namespace.path("silent.mp4")] {
         send(&namespace, &mute, &out, &["--silent-audio"])?;
         ensure!(sound_of(&out)? == "aac,48000,2", "{}", sound_of(&out)?);
-        let (_, first_picture) = same_pictures(&mute, &out)?;
+        let first_picture = same_pictures(&mute, &out)?;
         let packets = audio_hashes(&out)?;
         let times: Vec<i64> = packets.iter().map(|packet| packet.pts_us).collect();
         let steps = times.windows(2).map(|pair| pair[1] - pair[0]);
