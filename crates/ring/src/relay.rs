@@ -71,7 +71,8 @@ impl Relay {
     }
 
     /// Claims the oldest frame within the window, waiting at most `patience`. Frames beyond it are
-    /// claimed where they stand in the way of older ones.
+    /// claimed where they stand in the way of older ones, and where a live stream stands still without
+    /// them.
     ///
     /// # Errors
     /// As [`Consumer::claim`].
@@ -248,10 +249,15 @@ impl Relay {
         Ok(())
     }
 
-    /// Takes the oldest frame below `limit`; any, where those beyond stand in the way.
+    /// Takes the oldest frame below `limit`; any, where those beyond stand in the way, or where a
+    /// reader of a live stream has nothing else to go on with.
     fn take(&mut self, limit: u64) -> Result<Found, RingError> {
         match self.input.take(limit)? {
-            Found::Beyond if self.input.keeps_out_a_frame_below(limit)? => {
+            Found::Beyond
+                // With a limit of 0 the reader still finishes an older lineage.
+                if (limit > 0 && self.output.ring().starves())
+                    || self.input.keeps_out_a_frame_below(limit)? =>
+            {
                 self.input.take(NO_LIMIT)
             }
             found => Ok(found),

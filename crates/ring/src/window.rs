@@ -7,6 +7,9 @@
 //!
 //! On a drop-oldest ring the fastest of those who have a limit sets the pace, whether it is an ordered
 //! group or a chain of workers further down: a slow one loses frames, and does not hold up the others.
+//! There a worker may hold the oldest frame for long while all others below the limit are overwritten.
+//! So that the stream goes on without that worker, the others take frames beyond the limit while a
+//! reader has none to go on with.
 //!
 //! An ordered group that joins late makes the limit fall: it may wait for a frame that is far
 //! behind those that others have got long ago. Frames beyond the limit may be on their way then,
@@ -57,6 +60,19 @@ impl Ring {
     fn pace(&self, one: u64, other: u64) -> u64 {
         let (lower, higher) = (one.min(other), one.max(other));
         if self.policy() == Policy::Block || higher == NO_LIMIT { lower } else { higher }
+    }
+
+    /// Whether one of those who set the pace has no frame here to go on with, and there is a slot for
+    /// one, on a drop-oldest ring.
+    pub(crate) fn starves(&self) -> bool {
+        let waits_in_vain = |group| {
+            let limit = self.group(group).limit.load(Ordering::Acquire);
+            (self.is_group_ordered(group) || limit != NO_LIMIT)
+                && (0..self.slots()).all(|slot| !self.word(slot).is_pending(group))
+        };
+        self.policy() == Policy::DropOldest
+            && (0..self.slots()).any(|slot| self.word(slot).is_free())
+            && (0..GROUPS).any(|group| self.is_group_used(group) && waits_in_vain(group))
     }
 
     /// How many frames from its cursor on an ordered group has room for, when `held` slots are held

@@ -273,7 +273,7 @@ mod tests {
             published.store(round, Ordering::Release);
             bell(&segment).ring(8);
             while seen.load(Ordering::Acquire) < round {
-                std::hint::spin_loop();
+                std::thread::yield_now();
             }
         }
         waiter.join().expect("the waiter ends");

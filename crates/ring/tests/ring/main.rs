@@ -9,5 +9,6 @@ mod lossless;
 mod readers;
 mod reference;
 mod relay;
+mod sleeper;
 mod stages;
 mod who_feeds;

@@ -1,6 +1,7 @@
 //! Two rings with workers in between: whatever order the workers finish in, the reader at the end
 //! gets every frame once, in order, and the end of the stream arrives.
 
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -54,11 +55,17 @@ fn feed(mut source: Source) {
 fn through_workers(workers: usize, input_slots: u32, output_slots: u32) {
     let namespace = Namespace::new();
     let (from, to) = (namespace.name("cam.in"), namespace.name("cam.out"));
+    // Who comes when the stream is over would wait for the next one.
+    let all_there = Barrier::new(workers);
     let seen = thread::scope(|scope| {
         scope.spawn(|| feed(lossless_source(&from, input_slots)));
         for pace in 7..7 + workers as u64 {
-            let (from, to) = (&from, &to);
-            scope.spawn(move || work(&mut worker(from, to, output_slots), pace));
+            let (from, to, all_there) = (&from, &to, &all_there);
+            scope.spawn(move || {
+                let mut worker = worker(from, to, output_slots);
+                all_there.wait();
+                work(&mut worker, pace);
+            });
         }
         read_to_the_end(&mut reader(&to))
     });
@@ -256,11 +263,16 @@ fn the_end_outlives_an_only_worker_that_leaves_before_it_hands_it_on() {
 fn workers_in_a_row_keep_order_and_pass_the_end_on() {
     let namespace = Namespace::new();
     let names = ["cam.in", "cam.mid", "cam.out"].map(|ring| namespace.name(ring));
+    let all_there = Barrier::new(4);
     let seen = thread::scope(|scope| {
         scope.spawn(|| feed(lossless_source(&names[0], 4)));
         for (from, to, pace) in [(0, 1, 13), (0, 1, 14), (1, 2, 15), (1, 2, 16)] {
-            let (from, to) = (&names[from], &names[to]);
-            scope.spawn(move || work(&mut worker(from, to, 3), pace));
+            let (from, to, all_there) = (&names[from], &names[to], &all_there);
+            scope.spawn(move || {
+                let mut worker = worker(from, to, 3);
+                all_there.wait();
+                work(&mut worker, pace);
+            });
         }
         read_to_the_end(&mut reader(&names[2]))
     });
