@@ -27,8 +27,11 @@ use crate::trouble::Trouble;
 const SLOTS: u32 = 128;
 /// The largest packet that is worth reading, to say that it is too large.
 const READABLE_BYTES: usize = 16 << 20;
-/// How long to wait for the first packet, which says what the audio is.
+/// How long a live source waits for the header that says what the audio is: what comes later is
+/// heard later.
 const TRACK_TAKES: Duration = Duration::from_secs(1);
+/// The same for a file, whose audio is there from the start or not at all.
+const TRACK_OF_FILE_TAKES: Duration = Duration::from_secs(5);
 /// How long one wait lasts before a thread looks whether it should end.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How often to look whether the publisher has come to the end.
@@ -62,8 +65,8 @@ impl Audio {
     ///
     /// # Errors
     /// When the ring can't be made.
-    pub(crate) fn track(&mut self) -> Result<Option<AudioTrack>, Trouble> {
-        let track = self.queue.track(TRACK_TAKES);
+    pub(crate) fn track(&mut self, live: bool) -> Result<Option<AudioTrack>, Trouble> {
+        let track = self.queue.track(if live { TRACK_TAKES } else { TRACK_OF_FILE_TAKES });
         self.publish()?;
         Ok(track)
     }

@@ -61,7 +61,8 @@ struct Puller {
     hopeless: usize,
     /// When a session last had to be started anew.
     started_anew: Option<Instant>,
-    started: Instant,
+    /// Since when the ring is there; until then, since when the puller runs.
+    appeared: Instant,
 }
 
 /// Pulls until the stream ends, the puller is asked to stop, or trying again is pointless.
@@ -89,7 +90,7 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
         backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
         hopeless: 0,
         started_anew: None,
-        started: Instant::now(),
+        appeared: Instant::now(),
         args,
     };
     puller.pull()
@@ -148,7 +149,7 @@ impl Puller {
                 self.audio.end();
                 // The last one out takes the ring's name along. Workers that wait for the ring to
                 // appear get the time to see it, however short the stream was.
-                self.context.shutdown.sleep(APPEARANCE.saturating_sub(self.started.elapsed()));
+                self.context.shutdown.sleep(APPEARANCE.saturating_sub(self.appeared.elapsed()));
                 drop(source);
             }
             (_, source) => {
@@ -277,7 +278,7 @@ impl Puller {
         };
         let first = self.open_ring(geometry.payload_bytes(), live)?;
         let asked_for = self.known().wish.is_asked_for();
-        let audio = if asked_for { self.audio.track()? } else { None };
+        let audio = if asked_for { self.audio.track(live)? } else { None };
         // A pusher, which must not overwrite it, may run in another folder.
         let file = existing_file(self.input()).and_then(|path| path::absolute(path).ok());
         let descriptor = Descriptor {
@@ -313,6 +314,7 @@ impl Puller {
             }
             none => {
                 *none = Some(open_source(&self.args, payload_bytes, &self.context.shutdown)?);
+                self.appeared = Instant::now();
                 Ok(true)
             }
         }

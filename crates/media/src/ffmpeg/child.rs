@@ -25,7 +25,7 @@ use crate::Secrets;
 /// How often an exit is looked for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// How long to wait for the last lines of stderr once the child has ended.
-const STDERR_TIMEOUT: Duration = Duration::from_millis(500);
+const STDERR_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a child could not be started.
 #[derive(Debug, thiserror::Error)]
