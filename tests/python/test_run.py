@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import pathlib
@@ -104,11 +105,39 @@ def test_a_worker_that_can_not_be_started_says_why(clip, tmp_path):
     assert not stages()
 
 
-def test_ctrl_c_stops_everything(tmp_path):
-    threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+def is_recorded(output: pathlib.Path) -> bool:
+    """Whether a recording has got somewhere."""
+    return output.exists() and output.stat().st_size > 1000
+
+
+def test_ctrl_c_stops_everything(tmp_path, background):
+    output = tmp_path / "out.flv"
+
+    def interrupt():
+        wait_until(lambda: is_recorded(output))
+        os.kill(os.getpid(), signal.SIGINT)
+
     with pytest.raises(KeyboardInterrupt):
-        fl.run(invert, PATTERN, str(tmp_path / "out.flv"), puller_args=ENDLESS)
+        background(interrupt)
+        fl.run(invert, PATTERN, output, puller_args=ENDLESS)
     assert not stages()
+
+
+def test_a_run_in_a_thread_ends_when_it_is_asked_to(tmp_path, namespace):
+    async def watch() -> fl.Summary:
+        stop, output = threading.Event(), tmp_path / "out.mkv"
+        chain = asyncio.to_thread(
+            fl.run, invert, PATTERN, output, puller_args=ENDLESS, stop=stop
+        )
+        task = asyncio.create_task(chain)
+        await asyncio.to_thread(wait_until, lambda: is_recorded(output))
+        stop.set()
+        return await task
+
+    summary = asyncio.run(watch())
+    assert summary.processed > 0 and summary.restarts == 0
+    assert frame_hashes(tmp_path / "out.mkv")
+    assert not stages() and not segments(namespace)
 
 
 def test_a_file_is_not_written_over_while_it_is_read(clip, tmp_path):
@@ -232,7 +261,7 @@ def script(tmp_path, namespace):
     output = tmp_path / "out.flv"
     command = [sys.executable, "-c", PARENT, PATTERN, str(output), *ENDLESS]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    wait_until(lambda: output.exists() and output.stat().st_size > 1000)
+    wait_until(lambda: is_recorded(output))
     yield process
     process.kill()
     process.wait()

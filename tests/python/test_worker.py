@@ -162,14 +162,14 @@ def test_several_workers_in_threads_share_the_frames(background):
 
 
 def test_waiting_ends_with_a_time_out_and_lets_other_threads_run(background):
-    worker = fl.Worker("cam.in", "cam.out", timeout=0.3)
+    worker = fl.Worker("cam.in", "cam.out", timeout=1)
     ticks = 0
     waiting = background(lambda: next(worker))
     while waiting.error is None:
         ticks += 1
         time.sleep(0.001)
     assert ticks > 20
-    with pytest.raises(TimeoutError, match="no frame on ring .* within 0.3 s"):
+    with pytest.raises(TimeoutError, match="no frame on ring .* within [0-9.]+ s"):
         waiting.join()
     with fl.Sink("cam.in", like=(48, 64, 3)), pytest.raises(TimeoutError):
         next(worker)
@@ -200,7 +200,7 @@ def no_room(background):
 
 
 def test_a_time_out_for_want_of_room_is_no_failure_of_the_frame(no_room, background):
-    with fl.Worker("cam.in", "cam.out", timeout=0.2) as worker:
+    with fl.Worker("cam.in", "cam.out", timeout=1) as worker:
         with pytest.raises(TimeoutError, match="no free slot"):
             for frame, out in worker:
                 out[:] = frame
@@ -241,8 +241,8 @@ def test_stop_ends_the_waiting_for_room(no_room, background):
 
 
 def test_ctrl_c_interrupts_the_waiting():
-    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         with fl.Worker("cam.in", "cam.out") as worker:
             next(worker)
 
@@ -253,8 +253,8 @@ def test_a_time_out_that_a_signal_handler_raises_is_not_swallowed():
 
     old = signal.signal(signal.SIGALRM, handler)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
         with fl.Worker("cam.in", "cam.out") as worker, pytest.raises(TimeoutError, match="own"):
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
             next(worker)
     finally:
         signal.signal(signal.SIGALRM, old)
@@ -304,7 +304,7 @@ def test_a_worker_killed_in_its_model_loses_no_frame(background, caplog):
                 redelivered.append(frame.seq)
     feeder.join()
     frames = end.join()
-    assert [seq for seq, _, _ in frames] == list(range(12))
+    assert sorted(seq for seq, _, _ in frames) == list(range(12))
     assert all(np.array_equal(array, 255 - picture(seq)) for seq, _, array in frames)
     assert redelivered == [5]
     # Whoever noticed it in this process has said so in Python's log.
@@ -343,7 +343,8 @@ def test_an_output_that_is_no_picture_is_an_error(background, caplog, wrong, tex
     assert len(end.join()) == 4, "passed on as they are"
     assert re.search(text, caplog.text)
     # The traceback once, and then a line after 2 and after 4.
-    assert caplog.text.count("Traceback") == 1 and len(caplog.records) == 3
+    told = [text for text in caplog.messages if text.startswith("the model failed")]
+    assert caplog.text.count("Traceback") == 1 and len(told) == 3
 
 
 def test_a_model_without_output_is_warned_of(background, caplog):

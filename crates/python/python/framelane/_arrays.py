@@ -227,7 +227,7 @@ class Output(ClaimedArray):
         return self._meta
 
     @meta.setter
-    def meta(self, meta: bytes | None) -> None:
+    def meta(self, meta: bytes | bytearray | memoryview | None) -> None:
         assert self._claim is not None
         self._meta = as_meta(meta, self._claim)
 

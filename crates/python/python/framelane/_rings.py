@@ -227,7 +227,7 @@ class Sink:
         *,
         seq: int | None = None,
         pts: float | None = None,
-        meta: bytes | None = None,
+        meta: bytes | bytearray | memoryview | None = None,
     ) -> None:
         """Publishes a copy of an array, of the shape and dtype of the sink's frames.
 

@@ -61,6 +61,7 @@ def run(
     puller_args: Sequence[object] = (),
     pusher_args: Sequence[object] = (),
     start_method: Literal["fork", "spawn"] = "fork",
+    stop: threading.Event | None = None,
 ) -> Summary:
     """Pulls ``source``, lets ``model`` process each frame, and pushes the result to ``target``.
 
@@ -76,6 +77,8 @@ def run(
     :param start_method: how the workers come to be: ``"fork"`` copies this process, the model
         included; ``"spawn"`` starts afresh and imports it, which models on a GPU need. The call
         must then stand below ``if __name__ == "__main__":``.
+    :param stop: the run ends, and returns what it has done, soon after this is set. For a run in a
+        thread of its own, which Ctrl-C and SIGTERM don't reach: they are the main thread's.
     :raises StageFailed: when the puller or the pusher gives up, or no worker can be started.
     :raises ModelFailed: when the model raised with ``on_error="raise"``, or on every frame.
     """
@@ -105,7 +108,10 @@ def run(
             stages.append(Stage("puller", [*pull, *for_puller]))
             while not all([stage.is_over() for stage in stages]):
                 crew.keep_up()
-                time.sleep(_LOOK)
+                if stop is None:
+                    time.sleep(_LOOK)
+                elif stop.wait(_LOOK):
+                    break
         finally:
             _clean_up(stages, crew, name)
     return _sum_up(crew)
