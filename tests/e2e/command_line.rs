@@ -1,7 +1,10 @@
 //! Rule: the programs behave on a command line as others do.
 
 use std::fs::{self, File};
-use std::process::{Command, Stdio};
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, ensure};
 use e2e::binaries::binary;
@@ -13,9 +16,10 @@ fn the_tool_ends_quietly_when_nobody_reads_its_output() -> Result<()> {
     let mut command = Command::new(binary("framelane")?);
     command.arg("doctor").env("FRAMELANE_NAMESPACE", namespace.name());
     let log = namespace.path("doctor.log");
-    command.stdout(Stdio::piped()).stderr(File::create(&log)?);
+    let (reader, writer) = io::pipe()?;
+    drop(reader);
+    command.stdout(writer).stderr(File::create(&log)?);
     let mut doctor = Process::start(&mut command, "framelane")?;
-    drop(doctor.child().stdout.take());
     let status = doctor.wait_exit()?;
     ensure!(status.code() == Some(128 + 13), "{status}");
     let said = fs::read_to_string(&log)?;
@@ -28,6 +32,33 @@ fn gc_says_when_there_is_no_such_ring() -> Result<()> {
     let namespace = Namespace::new()?;
     let finished = namespace.command("framelane").args(["gc", "nosuch"]).run()?;
     ensure!(finished.stdout == "there is no ring nosuch\n", "{finished:?}");
+    Ok(())
+}
+
+/// A file in the making may be somebody's for a minute; then its maker has died.
+#[test]
+fn gc_says_what_it_leaves_for_a_minute() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let half_made = Path::new("/dev/shm").join(format!(".{}.{:016x}", namespace.name(), 1));
+    let file = File::create(&half_made)?;
+    let finished = namespace.command("framelane").args(["gc"]).run()?;
+    ensure!(finished.stdout.starts_with("kept /dev/shm/."), "{finished:?}");
+    ensure!(half_made.exists(), "it was removed");
+    file.set_modified(SystemTime::now() - Duration::from_secs(61))?;
+    let finished = namespace.command("framelane").args(["gc"]).run()?;
+    ensure!(finished.stdout.starts_with("removed /dev/shm/."), "{finished:?}");
+    ensure!(!half_made.exists(), "it is still there");
+    Ok(())
+}
+
+/// A program takes the place of an operation: with both, one would be ignored.
+#[test]
+fn a_worker_is_told_that_it_can_not_do_both() -> Result<()> {
+    let namespace = Namespace::new()?;
+    let rings = ["--from", "cam.in", "--to", "cam.out"];
+    let both = ["--op", "invert", "--exec", "--", "cat"];
+    let finished = namespace.command("worker").args(rings).args(both).run()?;
+    ensure!(finished.code == Some(2) && finished.stderr.contains("--exec"), "{finished:?}");
     Ok(())
 }
 

@@ -35,7 +35,11 @@ pub(crate) fn run(rings: &[String]) -> Result<(), Failure> {
             Err(error) => failed.push(format!("{}: {:#}", name.ring(), anyhow!(error))),
         }
     }
-    for file in private.iter().filter(|file| is_old(file)) {
+    let (old, young): (Vec<_>, Vec<_>) = private.iter().partition(|file| is_old(file));
+    for file in young.into_iter().filter(|_| rings.is_empty()) {
+        say!("kept {}: made within a minute, it may become a ring", file.display())?;
+    }
+    for file in old {
         match fs::remove_file(file) {
             Ok(()) => say!("removed {}", file.display())?,
             // Another user's, or gone by now.

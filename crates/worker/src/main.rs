@@ -38,7 +38,13 @@ struct Arguments {
     #[arg(long, env = "FRAMELANE_GROUP", default_value = "worker", value_parser = parse_group)]
     group: GroupName,
     /// What to do with a frame.
-    #[arg(long, env = "FRAMELANE_OP", default_value = "passthrough", value_enum)]
+    #[arg(
+        long,
+        env = "FRAMELANE_OP",
+        default_value = "passthrough",
+        value_enum,
+        conflicts_with = "exec"
+    )]
     op: Operation,
     /// Let a program process the frames: it reads each on stdin and writes it on stdout.
     #[arg(long, requires = "command")]

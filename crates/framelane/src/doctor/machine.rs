@@ -8,6 +8,7 @@ use framelane_ring::{
 };
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access};
 
 use super::Finding;
 
@@ -28,6 +29,11 @@ pub(super) fn memory(geometry: &Geometry, slots: u32) -> Finding {
         Err(error) => return Finding::bad(WHAT, error.to_string()),
     };
     let needed = (2 * ring_bytes).div_ceil(MIB) + AUDIO_MIB;
+    if let Err(error) = access(SHM_FOLDER, AccessFlags::W_OK) {
+        let text =
+            format!("{SHM_FOLDER} can't be written to: {error}: mount it writable, mode 1777");
+        return Finding::bad(WHAT, text);
+    }
     let space = match statvfs(SHM_FOLDER) {
         Ok(space) => space,
         Err(error) => return Finding::bad(WHAT, format!("{SHM_FOLDER} can't be asked: {error}")),
