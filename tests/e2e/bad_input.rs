@@ -172,7 +172,7 @@ fn an_ffmpeg_that_goes_silent() -> Result<()> {
         real("ffmpeg")?
     );
     let fake = fake_ffmpeg(&namespace, &script)?;
-    let options = ["--ffmpeg", &fake, "--stall-timeout", "1s", "--max-retries", "1"];
+    let options = ["--ffmpeg", &fake, "--stall-timeout", "3s", "--max-retries", "1"];
     let process = ["--decoder", "ffmpeg"];
     fails(&puller(&namespace, &clip).args(process).args(options), INPUT, &[])?;
     let pid = fs::read_to_string(&pid_file).context("it was never started")?;

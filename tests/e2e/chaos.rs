@@ -5,7 +5,7 @@
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::tools::{ffmpeg, run_ffmpeg};
 use e2e::{Chain, Namespace, Process, Publisher, PublisherOptions, RtmpServer, Running, Watcher};
 
@@ -64,7 +64,7 @@ fn a_camera_that_comes_back_with_another_size() -> Result<()> {
     publisher.stop()?;
     let before = watcher.seen().len();
     thread::sleep(outage(20, 5));
-    ensure!(watcher.seen().len() > before + 50, "the picture froze");
+    watcher.wait_count(before + 51).context("the picture froze")?;
     let options =
         PublisherOptions { width: 1280, height: 720, first: 100_000, ..Default::default() };
     let _again = Publisher::start(&server.url("source"), options)?;

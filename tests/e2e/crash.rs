@@ -59,7 +59,7 @@ fn kill_at(policy: &'static str, role: Role, failpoint: &str, pass: u64) -> Resu
         Run::Survived => Some(chain.command(role).start()?),
         Run::NotPassed => None,
     };
-    wait_until("the end of the stream", || chain.emitted().is_ok_and(|(_, ended)| ended))?;
+    wait_until("the end of the stream", || chain.is_over())?;
     for stage in stages.values_mut() {
         stage.expect_end(&chain)?;
     }
@@ -136,10 +136,11 @@ fn a_reaper_killed_while_it_reaps() -> Result<()> {
     let chain = Chain::new("block")?;
     let worker = |failpoint| chain.command(Role::Worker).env("FRAMELANE_FAILPOINT", failpoint);
     let sink = chain.command(Role::Sink).start()?;
-    let mut reaper = worker("requeue.edge=kill@1").start()?;
     let mut first = worker("claim.counted=stop@5").start()?;
     let source = chain.command(Role::Source).start()?;
     wait_until("a worker that stops with a frame", || is_stopped(&first))?;
+    let mut reaper = worker("requeue.edge=kill@1").start()?;
+    wait_until("both workers", || chain.has_workers(2))?;
     // They look for the dead, too: nobody but the reaper may.
     for stage in [&sink, &source] {
         stage.signal(Signal::SIGSTOP)?;
@@ -152,7 +153,7 @@ fn a_reaper_killed_while_it_reaps() -> Result<()> {
         stage.signal(Signal::SIGCONT)?;
     }
     let _third = chain.command(Role::Worker).start()?;
-    wait_until("the end of the stream", || chain.emitted().is_ok_and(|(_, ended)| ended))?;
+    wait_until("the end of the stream", || chain.is_over())?;
     check(&chain, Role::Worker, true)
 }
 

@@ -84,9 +84,10 @@ fn the_line_before_a_frame_tells_its_seq_and_time() -> Result<()> {
         "copy",
         "while line := sys.stdin.buffer.readline():\n\
          \x20   size = int(line.split(b'bytes=')[1])\n\
-         \x20   sys.stdout.buffer.write(line + sys.stdin.buffer.read(size))\n\
-         \x20   sys.stdout.buffer.flush()\n\
-         \x20   open(sys.argv[1], 'ab').write(line)\n",
+         \x20   frame = sys.stdin.buffer.read(size)\n\
+         \x20   open(sys.argv[1], 'ab').write(line)\n\
+         \x20   sys.stdout.buffer.write(line + frame)\n\
+         \x20   sys.stdout.buffer.flush()\n",
     )?;
     through(&namespace, &clip, &["--framing", "lines", "--exec", "--", &copy, &log])?;
     let log = fs::read_to_string(&log)?;

@@ -27,7 +27,13 @@ impl<'n> Installation<'n> {
         let new = Self { namespace, binaries };
         new.script(
             "up.sh",
-            &[("INPUT", input), ("OUTPUT", output), ("WORKERS", "2"), ("MAX_HOLD", "2s")],
+            &[
+                ("INPUT", input),
+                ("OUTPUT", output),
+                ("WORKERS", "2"),
+                ("MAX_HOLD", "2s"),
+                ("FRAMELANE_ON_STARVE", "none"),
+            ],
         )?;
         Ok(new)
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Namespace, Stage, StageCommand, wait_until};
+use e2e::{Namespace, RingStat, Stage, StageCommand, wait_until};
 use framelane_ring::{Ring, RingError, SegmentName};
 
 /// Frames of one run: enough to go round the rings many times.
@@ -78,6 +78,16 @@ impl Chain {
             let name = name.map_err(RingError::from)?;
             Ok(Ring::wait(&name, || !over())?)
         })
+    }
+
+    /// Whether so many workers are there.
+    pub(crate) fn has_workers(&self, count: u64) -> bool {
+        RingStat::read(&self.namespace, "a").is_ok_and(|stat| stat.members("worker") == count)
+    }
+
+    /// Whether the end has come out.
+    pub(crate) fn is_over(&self) -> bool {
+        self.emitted().is_ok_and(|(_, ended)| ended)
     }
 
     /// The numbers that came out, in order, and whether the end did.

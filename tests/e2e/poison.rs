@@ -26,7 +26,12 @@ fn poisoned(
     let _sink = chain.command(Role::Sink).start()?;
     let mut worker = start()?;
     let slots = slots.to_string();
-    let _source = chain.command(Role::Source).args(["--slots", &slots]).start()?;
+    let mut source = chain.command(Role::Source).args(["--slots", &slots]);
+    if policy == "drop-oldest" {
+        // The last frame is not to come and go while the worker is started once more.
+        source = source.args(["--audience", "a"]);
+    }
+    let _source = source.start()?;
     let mut deaths = 0;
     wait_until("the end of the stream", || {
         let ended = chain.emitted().is_ok_and(|(_, ended)| ended);

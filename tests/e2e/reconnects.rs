@@ -65,7 +65,7 @@ fn a_file_is_shown_while_the_camera_is_away() -> Result<()> {
     run_ffmpeg(&["-f", "lavfi", "-i", "color=white:s=160x120:r=25:d=0.4", "-c:v", "ffv1", &slate])?;
     let camera = FlakyCamera::start(&fs::read(&clip)?, Duration::ZERO)?;
     let chain = Chain::new(&namespace, &camera.url(), &out)
-        .puller_args(&["--input", &slate])
+        .puller_args(&["--input", &slate, "--slots", "64"])
         .pusher_args(&["--codec", "rawvideo"]);
     let mut running = chain.start(1)?;
     // The first connection only shows that there is no sound.

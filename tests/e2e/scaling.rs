@@ -43,7 +43,8 @@ fn median_age(publisher: &Publisher, frames: &[Seen]) -> Duration {
 fn one_slow_worker_gives_fewer_frames_and_no_growing_delay() -> Result<()> {
     let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
     let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"))
-        .worker_args(&["--delay", "100ms"]);
+        .worker_args(&["--delay", "100ms"])
+        .pusher_args(&["--on-starve", "none"]);
     let mut running = chain.start(1)?;
     let publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
     let watcher = Watcher::start(&server.url("processed"), 640, 360);
@@ -64,8 +65,9 @@ fn one_slow_worker_gives_fewer_frames_and_no_growing_delay() -> Result<()> {
 fn three_slow_workers_keep_pace_in_order() -> Result<()> {
     let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
     let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"))
-        .worker_args(&["--delay", "100ms", "--slots", "10"])
-        .puller_args(&["--slots", "10"]);
+        .worker_args(&["--delay", "100ms", "--slots", "32"])
+        .puller_args(&["--slots", "32"])
+        .pusher_args(&["--on-starve", "none"]);
     let mut running = chain.start(3)?;
     let publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
     let watcher = Watcher::start(&server.url("processed"), 640, 360);
@@ -82,8 +84,9 @@ fn three_slow_workers_keep_pace_in_order() -> Result<()> {
 fn workers_are_added_and_removed_while_frames_flow() -> Result<()> {
     let (namespace, server) = (Namespace::new()?, RtmpServer::start()?);
     let chain = Chain::new(&namespace, &server.url("source"), &server.url("processed"))
-        .worker_args(&["--delay", "100ms", "--slots", "10"])
-        .puller_args(&["--slots", "10"]);
+        .worker_args(&["--delay", "100ms", "--slots", "32"])
+        .puller_args(&["--slots", "32"])
+        .pusher_args(&["--on-starve", "none"]);
     let mut running = chain.start(1)?;
     let _publisher = Publisher::start(&server.url("source"), PublisherOptions::default())?;
     let watcher = Watcher::start(&server.url("processed"), 640, 360);

@@ -170,6 +170,15 @@ impl Soak {
     /// Ends the stream where it is, and waits until it has come out.
     fn end(&mut self) -> Result<[RingSnapshot; 2]> {
         let (ring_a, ring_b) = (self.ring("a")?, self.ring("b")?);
+        // Who was just started, and comes when the stream is over, would wait for the next one.
+        let is_there = |ring: &Ring, pid| {
+            let seats = ring.snapshot().map(|snapshot| snapshot.participants);
+            seats.is_ok_and(|seats| seats.iter().any(|seat| seat.pid == pid))
+        };
+        for peer in &self.peers {
+            let pid = peer.stage.pid();
+            wait_until("everybody", || is_there(&ring_a, pid) || is_there(&ring_b, pid))?;
+        }
         let source = self.peers.iter_mut().find(|peer| peer.name == "source");
         let source = source.context("there is a source")?;
         source.stage.signal(Signal::SIGTERM)?;

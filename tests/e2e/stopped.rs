@@ -33,14 +33,17 @@ fn stop_at(policy: &'static str, role: Role, failpoint: &str) -> Result<bool> {
     });
     let mut others =
         others.map(|(_, other)| chain.command(other).start()).collect::<Result<Vec<_>>>()?;
-    wait_until("a victim that stops or ends", || is_stopped(&victim) || !victim.is_running())?;
-    let stopped = victim.is_running();
+    // One that comes when all is over waits for the next stream.
+    wait_until("a victim that stops or ends", || {
+        is_stopped(&victim) || !victim.is_running() || (chain.is_over() && chain.is_gone())
+    })?;
+    let stopped = is_stopped(&victim);
     if stopped {
         thread::sleep(NAP);
         ensure!(is_stopped(&victim), "somebody woke it");
         victim.signal(Signal::SIGCONT)?;
     }
-    wait_until("the end of the stream", || chain.emitted().is_ok_and(|(_, ended)| ended))?;
+    wait_until("the end of the stream", || chain.is_over())?;
     victim.expect_end(&chain)?;
     for stage in &mut others {
         stage.expect_end(&chain)?;
@@ -92,12 +95,18 @@ fn anybody_stopped_at_any_step_of_a_live_stream() -> Result<()> {
 #[test]
 fn a_live_stream_goes_on_without_a_sleeping_worker() -> Result<()> {
     let chain = Chain::new("drop-oldest")?;
-    let order = format!("record.written=stop@{PASS}");
-    let mut sleeper = chain.command(Role::Worker).env("FRAMELANE_FAILPOINT", order).start()?;
-    let _others = [Role::Sink, Role::Worker].map(|role| chain.command(role).start());
-    let _source = chain.command(Role::Source).start()?;
-    wait_until("a worker that stops", || is_stopped(&sleeper))?;
-    wait_until("the end of the stream", || chain.emitted().is_ok_and(|(_, ended)| ended))?;
+    let stop = |role, order| chain.command(role).env("FRAMELANE_FAILPOINT", order).start();
+    // The source holds the stream until the other worker is there.
+    let source = stop(Role::Source, "record.written=stop@40")?;
+    let mut sleeper = stop(Role::Worker, "record.written=stop@2")?;
+    let _sink = chain.command(Role::Sink).start()?;
+    for stage in [&sleeper, &source] {
+        wait_until("a stage that stops", || is_stopped(stage))?;
+    }
+    let _worker = chain.command(Role::Worker).start()?;
+    wait_until("both workers", || chain.has_workers(2))?;
+    source.signal(Signal::SIGCONT)?;
+    wait_until("the end of the stream", || chain.is_over())?;
     let name = SegmentName::in_namespace(chain.namespace.name(), "a")?;
     let snapshot = Ring::open(&name)?.snapshot()?;
     let held = snapshot.participants.iter().find(|seat| seat.pid == sleeper.pid());

@@ -64,7 +64,7 @@ fn jumps_and_reconnects_become_the_time_that_has_passed() -> Result<()> {
     running.stop()?;
     // It is started anew when it steps back, so the gaps are those of new connections.
     let times = times_us(&out)?;
-    let span = span_ms(&times, 4_000)?;
+    let span = span_ms(&times, 10_000)?;
     let possible =
         i64::try_from(shown.as_millis() / 2)?..=i64::try_from(started.elapsed().as_millis())?;
     ensure!(possible.contains(&span), "{span} ms, not {possible:?}: {times:?}");
@@ -83,7 +83,7 @@ fn a_clock_that_goes_on_over_a_reconnect_is_kept() -> Result<()> {
         Ok(fs::read(&clip)?)
     };
     // The first connection only shows that there is no sound.
-    let clips = vec![at("10")?, at("10")?, at("14.2")?];
+    let clips = vec![at("10")?, at("10")?, at("13.2")?];
     let camera = FlakyCamera::start_with(clips, Duration::from_secs(2))?;
     // The last picture before the gap must not get lost, however busy the machine is.
     let chain = raw_chain(&namespace, &camera.url(), &out).puller_args(&["--on-full", "block"]);
@@ -92,8 +92,8 @@ fn a_clock_that_goes_on_over_a_reconnect_is_kept() -> Result<()> {
     running.stop()?;
     let times = times_us(&out)?;
     // From the last picture of one, at 10 + 49 / 25 s, to the first of the other.
-    let kept = times.windows(2).any(|pair| (pair[1] - pair[0] - 2_240_000).abs() < 1_000);
-    ensure!(kept, "no gap of 2.24 s: {times:?}");
+    let kept = times.windows(2).any(|pair| (pair[1] - pair[0] - 1_240_000).abs() < 1_000);
+    ensure!(kept, "no gap of 1.24 s: {times:?}");
     Ok(())
 }
 
@@ -122,7 +122,9 @@ fn sound_stays_with_the_pictures_over_a_jump() -> Result<()> {
     // A packet of sound is sent as soon as it is there.
     let source = [video.as_slice(), &audio, &["-pes_payload_size", "0"]].concat();
     let camera = jumping_camera(&namespace, &source, &["0", "1000"], 8)?;
-    let mut running = raw_chain(&namespace, &camera.url(), &out).start(1)?;
+    // Room for what comes at once, when ffmpeg has made up its mind.
+    let chain = raw_chain(&namespace, &camera.url(), &out).puller_args(&["--slots", "64"]);
+    let mut running = chain.start(1)?;
     wait_until("the second connection", || camera.connections() >= 2)?;
     running.stop()?;
     let sound: Vec<i64> = audio_hashes(&out)?.iter().map(|packet| packet.pts_us).collect();

@@ -8,6 +8,10 @@ use anyhow::{Context, Result, ensure};
 use e2e::chain::RING_IN;
 use e2e::{Chain, Namespace, RingStat, StageCommand, clips, wait_until};
 
+/// Ten times as long as a sign of life takes.
+const SILENCE: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(20);
+
 /// A stage's line to systemd.
 struct Line(UnixDatagram);
 
@@ -19,9 +23,9 @@ impl Line {
         Ok((stage, Self(socket)))
     }
 
-    /// The next message, if one comes within a second.
-    fn hear(&self) -> Result<Option<String>> {
-        self.0.set_read_timeout(Some(Duration::from_secs(1)))?;
+    /// The next message, if one comes in time.
+    fn hear(&self, patience: Duration) -> Result<Option<String>> {
+        self.0.set_read_timeout(Some(patience))?;
         let mut buffer = [0; 256];
         match self.0.recv(&mut buffer) {
             Ok(count) => Ok(Some(String::from_utf8_lossy(&buffer[..count]).trim().to_owned())),
@@ -45,12 +49,12 @@ fn every_stage_says_that_it_is_ready_and_lives_while_it_waits() -> Result<()> {
         let mut running = stage.start()?;
         let mut first = None;
         wait_until("its first word", || {
-            first = line.hear().ok().flatten();
+            first = line.hear(LONG).ok().flatten();
             first.is_some()
         })?;
         ensure!(first.as_deref() == Some("READY=1"), "{name}: {first:?}, {}", running.log());
         for _ in 0..5 {
-            ensure!(line.hear()?.as_deref() == Some("WATCHDOG=1"), "{name}: {}", running.log());
+            ensure!(line.hear(LONG)?.as_deref() == Some("WATCHDOG=1"), "{name}: {}", running.log());
         }
         running.stop()?;
     }
@@ -70,7 +74,7 @@ fn a_worker_whose_model_hangs_falls_silent() -> Result<()> {
     wait_until("a frame in its hand", || {
         RingStat::read(&namespace, RING_IN).is_ok_and(|stat| stat.held("worker") == 1)
     })?;
-    wait_until("silence", || line.hear().is_ok_and(|said| said.is_none()))?;
+    wait_until("silence", || line.hear(SILENCE).is_ok_and(|said| said.is_none()))?;
     worker.kill()?;
     others.workers.push(chain.worker.start()?);
     others.expect_success()

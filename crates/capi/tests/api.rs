@@ -9,6 +9,8 @@ use std::ffi::{CStr, CString, c_char};
 use std::fs;
 use std::mem::{ManuallyDrop, zeroed};
 use std::ptr::{null, null_mut, with_exposed_provenance_mut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -336,15 +338,20 @@ fn two_threads_in_one_worker_are_refused() {
     let rings = Rings::new("busy");
     let worker = Worker::of(&rings);
     let address = worker.0.expose_provenance();
+    let seen = Arc::new(AtomicBool::new(false));
+    let is_seen = Arc::clone(&seen);
     let waiting = thread::spawn(move || {
         // The other thread closes it.
         let worker = ManuallyDrop::new(Worker(with_exposed_provenance_mut(address)));
-        while worker.claim(1000).0 == FL_BUSY {}
+        while !is_seen.load(Ordering::Relaxed) {
+            worker.claim(100);
+        }
     });
     while worker.claim(0).0 != FL_BUSY {
         thread::sleep(Duration::from_millis(1));
     }
     assert!(error().contains("another thread"), "{}", error());
+    seen.store(true, Ordering::Relaxed);
     waiting.join().expect("no panic");
     assert_eq!(worker.claim(0).0, FL_TIMED_OUT);
 }

@@ -46,10 +46,10 @@ enum Part {
         /// Microseconds between frames.
         #[arg(long, default_value = "0")]
         pace: u64,
-        /// Publish nothing before this ring has a reader: a live stream waits for nobody, and who
+        /// Publish nothing while this ring has no reader: a live stream waits for nobody, and who
         /// comes when it is over would wait for the next one.
         #[arg(long, value_name = "RING")]
-        audience: Option<SegmentNameArg>,
+        audience: Vec<SegmentNameArg>,
     },
     /// Copies frames from one ring to another.
     Worker {
@@ -111,9 +111,8 @@ fn play(part: Part) -> Result<()> {
         Part::Source { ring, frames, policy, slots, pace, audience } => {
             let config =
                 RingConfig { slots, payload_capacity: pattern::BYTES, meta_capacity: 64, policy };
-            let audience = audience.map(|ring| ring.0);
             let pace = Duration::from_micros(pace);
-            source(&ring.0, &config, frames, pace, audience.as_ref(), &shutdown)
+            source(&ring.0, &config, frames, pace, &audience, &shutdown)
         }
         Part::Worker { from, to, slots, hold, poison } => {
             worker(&from.0, &to.0, slots, Duration::from_micros(hold), poison, &shutdown)
@@ -161,7 +160,7 @@ fn source(
     config: &RingConfig,
     frames: u64,
     pace: Duration,
-    audience: Option<&SegmentName>,
+    audience: &[SegmentNameArg],
     shutdown: &Shutdown,
 ) -> Result<()> {
     // The ring of a source that was killed after it had ended the stream says that all is done.
@@ -169,11 +168,11 @@ fn source(
         return Ok(());
     }
     let Some(mut source) = join(shutdown, || Source::attach(name, config))? else { return Ok(()) };
-    if let Some(ring) = audience {
-        wait_for_readers(ring, shutdown)?;
-    }
     let mut given_up = None;
     while source.next_seq().number() < frames && !shutdown.requested() {
+        for ring in audience {
+            wait_for_readers(&ring.0, shutdown)?;
+        }
         let live = config.policy == Policy::DropOldest;
         let patience = if live { Duration::ZERO } else { PATIENCE };
         let Some(mut grant) = source.acquire(patience)? else {
