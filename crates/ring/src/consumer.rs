@@ -158,6 +158,13 @@ impl Consumer {
         Ok(Found::Nothing)
     }
 
+    /// How many frames the members of the group hold.
+    pub(crate) fn held_by_group(&self) -> usize {
+        let (ring, group) = (self.seat.ring(), self.group);
+        let is_held = |slot| ring.is_in_group(slot, group) && !ring.word(slot).is_pending(group);
+        (0..ring.slots()).filter(|&slot| is_held(slot)).count()
+    }
+
     /// Whether a frame below `limit` is still to come, and finds no slot in this ring.
     pub(crate) fn keeps_out_a_frame_below(&mut self, limit: u64) -> Result<bool, RingError> {
         let ring = self.seat.ring();

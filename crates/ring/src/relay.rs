@@ -7,6 +7,7 @@
 
 mod attach;
 mod handover;
+mod standstill;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -52,6 +53,8 @@ pub struct Relay {
     feed: Feed,
     /// The version of the input's descriptor that the output has.
     described: u64,
+    /// Since when a live stream stands still, as far as this worker sees.
+    still_since: Option<Instant>,
 }
 
 impl Relay {
@@ -249,19 +252,17 @@ impl Relay {
         Ok(())
     }
 
-    /// Takes the oldest frame below `limit`; any, where those beyond stand in the way, or where a
-    /// reader of a live stream has nothing else to go on with.
+    /// Takes the oldest frame below `limit`; any, where those beyond stand in the way, or where a live
+    /// stream stands still without them.
     fn take(&mut self, limit: u64) -> Result<Found, RingError> {
-        match self.input.take(limit)? {
-            Found::Beyond
-                // With a limit of 0 the reader still finishes an older lineage.
-                if (limit > 0 && self.output.ring().starves())
-                    || self.input.keeps_out_a_frame_below(limit)? =>
-            {
-                self.input.take(NO_LIMIT)
-            }
-            found => Ok(found),
+        let found = self.input.take(limit)?;
+        let is_beyond = matches!(found, Found::Beyond);
+        if self.has_stood_still(is_beyond && limit > 0)
+            || (is_beyond && self.input.keeps_out_a_frame_below(limit)?)
+        {
+            return self.input.take(NO_LIMIT);
         }
+        Ok(found)
     }
 
     /// The limit of the output ring in the input ring's numbers, which those who feed us keep to.

@@ -7,9 +7,8 @@
 //!
 //! On a drop-oldest ring the fastest of those who have a limit sets the pace, whether it is an ordered
 //! group or a chain of workers further down: a slow one loses frames, and does not hold up the others.
-//! There a worker may hold the oldest frame for long while all others below the limit are overwritten.
-//! So that the stream goes on without that worker, the others take frames beyond the limit while a
-//! reader has none to go on with.
+//! There a worker may hold the oldest frame for long while all others below the limit are overwritten:
+//! see `relay/standstill.rs`.
 //!
 //! An ordered group that joins late makes the limit fall: it may wait for a frame that is far
 //! behind those that others have got long ago. Frames beyond the limit may be on their way then,
@@ -62,17 +61,21 @@ impl Ring {
         if self.policy() == Policy::Block || higher == NO_LIMIT { lower } else { higher }
     }
 
-    /// Whether one of those who set the pace has no frame here to go on with, and there is a slot for
-    /// one, on a drop-oldest ring.
+    /// Whether an ordered group, or a chain of workers further down, has no frame here to go on with.
     pub(crate) fn starves(&self) -> bool {
-        let waits_in_vain = |group| {
+        let has_limit = |group| {
             let limit = self.group(group).limit.load(Ordering::Acquire);
-            (self.is_group_ordered(group) || limit != NO_LIMIT)
-                && (0..self.slots()).all(|slot| !self.word(slot).is_pending(group))
+            self.is_group_ordered(group) || limit != NO_LIMIT
         };
-        self.policy() == Policy::DropOldest
-            && (0..self.slots()).any(|slot| self.word(slot).is_free())
-            && (0..GROUPS).any(|group| self.is_group_used(group) && waits_in_vain(group))
+        let has_none = |group| (0..self.slots()).all(|slot| !self.word(slot).is_pending(group));
+        (0..GROUPS).filter(|&group| self.is_group_used(group) && has_limit(group)).any(has_none)
+    }
+
+    /// How many slots a producer of a drop-oldest ring could take, and how many are being written.
+    pub(crate) fn takeable_and_written(&self) -> (usize, usize) {
+        let words = || (0..self.slots()).map(|slot| self.word(slot));
+        let takeable = words().filter(|word| word.is_free() || word.is_only_pending());
+        (takeable.count(), words().filter(|word| word.is_writing()).count())
     }
 
     /// How many frames from its cursor on an ordered group has room for, when `held` slots are held

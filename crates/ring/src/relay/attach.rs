@@ -128,8 +128,13 @@ impl Relay {
             return Err(error);
         }
         let lineage = output.ring().adopt_feed(feed.clone())?;
-        let mut relay =
-            Self { input, output, feed: Feed { lineage, ..feed.clone() }, described: 0 };
+        let mut relay = Self {
+            input,
+            output,
+            feed: Feed { lineage, ..feed.clone() },
+            described: 0,
+            still_since: None,
+        };
         // What has to wait here is copied before the first frame is handed out.
         relay.copy_descriptor()?;
         Ok(relay)
