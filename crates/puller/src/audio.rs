@@ -66,7 +66,8 @@ impl Audio {
     /// # Errors
     /// When the ring can't be made.
     pub(crate) fn track(&mut self, live: bool) -> Result<Option<AudioTrack>, Trouble> {
-        let track = self.queue.track(if live { TRACK_TAKES } else { TRACK_OF_FILE_TAKES });
+        let patience = if live { TRACK_TAKES } else { TRACK_OF_FILE_TAKES };
+        let track = self.queue.track(patience, || !self.shutdown.requested());
         self.publish()?;
         Ok(track)
     }
@@ -80,7 +81,7 @@ impl Audio {
         if self.publisher.is_some() {
             return Ok(());
         }
-        let Some(track) = self.queue.track(Duration::ZERO) else { return Ok(()) };
+        let Some(track) = self.queue.track(Duration::ZERO, || true) else { return Ok(()) };
         let config = RingConfig {
             slots: SLOTS,
             payload_capacity: PACKET_BYTES,

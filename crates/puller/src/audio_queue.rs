@@ -46,6 +46,8 @@ struct State {
     bytes: usize,
     dropped: u64,
     track: Option<AudioTrack>,
+    /// Inlets that have yet to say what their packets are.
+    asked: u32,
     /// What an earlier puller's packets were, while somebody reads them.
     earlier: Option<AudioTrack>,
     /// Where the video of each session is, or was at last.
@@ -80,11 +82,16 @@ impl Queue {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits at most so long for what the packets are.
-    pub(crate) fn track(&self, patience: Duration) -> Option<AudioTrack> {
+    /// Waits at most so long for what the packets are: no longer than a session can say it, nor than
+    /// `goes_on` holds.
+    pub(crate) fn track(
+        &self,
+        patience: Duration,
+        goes_on: impl Fn() -> bool,
+    ) -> Option<AudioTrack> {
         let start = Instant::now();
         let mut state = self.lock();
-        while state.track.is_none() && start.elapsed() < patience {
+        while state.track.is_none() && state.asked > 0 && start.elapsed() < patience && goes_on() {
             state = self.wait(state);
         }
         state.track.clone()
@@ -202,11 +209,22 @@ pub(crate) struct Inlet {
     session: u64,
     /// Whether they are like those of the sessions before.
     fits: bool,
+    /// Whether it was said what they are.
+    has_begun: bool,
 }
 
 impl Inlet {
     pub(crate) fn new(queue: Arc<Queue>, session: u64) -> Self {
-        Self { queue, session, fits: false }
+        queue.lock().asked += 1;
+        Self { queue, session, fits: false, has_begun: false }
+    }
+
+    /// Nobody needs to wait any longer for what the packets are.
+    fn settle(&mut self) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.queue.lock().asked -= 1;
+            self.queue.changed.notify_all();
+        }
     }
 
     /// Says what the packets are. Packets of two kinds can't go into one ring: those of the second
@@ -226,7 +244,7 @@ impl Inlet {
             state.track.get_or_insert(track);
         }
         drop(state);
-        self.queue.changed.notify_all();
+        self.settle();
         if !self.fits {
             tracing::warn!("the source's audio has changed its format: going on without it");
         }
@@ -243,6 +261,12 @@ impl Inlet {
             let (session, received_ns) = (self.session, monotonic_ns());
             self.queue.put(Packet { session, source_ns, received_ns, bytes });
         }
+    }
+}
+
+impl Drop for Inlet {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 

@@ -61,8 +61,8 @@ struct Puller {
     hopeless: usize,
     /// When a session last had to be started anew.
     started_anew: Option<Instant>,
-    /// Since when the ring is there; until then, since when the puller runs.
-    appeared: Instant,
+    /// When the ring was made or joined.
+    appeared: Option<Instant>,
 }
 
 /// Pulls until the stream ends, the puller is asked to stop, or trying again is pointless.
@@ -90,7 +90,7 @@ pub(crate) fn run(args: Arguments) -> Result<(), Failure> {
         backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
         hopeless: 0,
         started_anew: None,
-        appeared: Instant::now(),
+        appeared: None,
         args,
     };
     puller.pull()
@@ -149,7 +149,8 @@ impl Puller {
                 self.audio.end();
                 // The last one out takes the ring's name along. Workers that wait for the ring to
                 // appear get the time to see it, however short the stream was.
-                self.context.shutdown.sleep(APPEARANCE.saturating_sub(self.appeared.elapsed()));
+                let is_there = self.appeared.map_or(Duration::ZERO, |when| when.elapsed());
+                self.context.shutdown.sleep(APPEARANCE.saturating_sub(is_there));
                 drop(source);
             }
             (_, source) => {
@@ -314,7 +315,7 @@ impl Puller {
             }
             none => {
                 *none = Some(open_source(&self.args, payload_bytes, &self.context.shutdown)?);
-                self.appeared = Instant::now();
+                self.appeared = Some(Instant::now());
                 Ok(true)
             }
         }
