@@ -60,7 +60,7 @@ all)
     ;;
 server) run_modules "${server_modules[@]}" ;;
 libav)
-    # Alone, since those of the others would all be built once more.
+    # Of this package alone: with the feature, the tests of all others would be built once more.
     "${runner[@]}" --package framelane-media --lib --features libav libav
     run_modules "${libav_modules[@]}"
     ;;

@@ -2,7 +2,7 @@
 //! there are none to move. One whose model hangs falls silent.
 
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::chain::RING_IN;
@@ -53,9 +53,13 @@ fn every_stage_says_that_it_is_ready_and_lives_while_it_waits() -> Result<()> {
             first.is_some()
         })?;
         ensure!(first.as_deref() == Some("READY=1"), "{name}: {first:?}, {}", running.log());
+        let mut shortest = LONG;
         for _ in 0..5 {
+            let before = Instant::now();
             ensure!(line.hear(LONG)?.as_deref() == Some("WATCHDOG=1"), "{name}: {}", running.log());
+            shortest = shortest.min(before.elapsed());
         }
+        ensure!(shortest < SILENCE, "{name} gives a sign every {shortest:?}");
         running.stop()?;
     }
     Ok(())

@@ -114,8 +114,10 @@ def test_ctrl_c_stops_everything(tmp_path, background):
     output = tmp_path / "out.flv"
 
     def interrupt():
-        wait_until(lambda: is_recorded(output))
-        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            wait_until(lambda: is_recorded(output))
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         background(interrupt)
@@ -130,8 +132,10 @@ def test_a_run_in_a_thread_ends_when_it_is_asked_to(tmp_path, namespace):
             fl.run, invert, PATTERN, output, puller_args=ENDLESS, stop=stop
         )
         task = asyncio.create_task(chain)
-        await asyncio.to_thread(wait_until, lambda: is_recorded(output))
-        stop.set()
+        try:
+            await asyncio.to_thread(wait_until, lambda: is_recorded(output))
+        finally:
+            stop.set()
         return await task
 
     summary = asyncio.run(watch())

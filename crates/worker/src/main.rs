@@ -37,7 +37,7 @@ struct Arguments {
     /// The workers that share the frames.
     #[arg(long, env = "FRAMELANE_GROUP", default_value = "worker", value_parser = parse_group)]
     group: GroupName,
-    /// What to do with a frame.
+    /// What to do with a frame, without `--exec`.
     #[arg(
         long,
         env = "FRAMELANE_OP",

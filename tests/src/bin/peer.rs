@@ -46,8 +46,8 @@ enum Part {
         /// Microseconds between frames.
         #[arg(long, default_value = "0")]
         pace: u64,
-        /// Publish nothing while this ring has no reader: a live stream waits for nobody, and who
-        /// comes when it is over would wait for the next one.
+        /// Publish neither the first frame nor the last one while this ring has no reader: a live
+        /// stream waits for nobody, and who comes when it is over would wait for the next one.
         #[arg(long, value_name = "RING")]
         audience: Vec<SegmentNameArg>,
     },
@@ -170,8 +170,9 @@ fn source(
     let Some(mut source) = join(shutdown, || Source::attach(name, config))? else { return Ok(()) };
     let mut given_up = None;
     while source.next_seq().number() < frames && !shutdown.requested() {
-        for ring in audience {
-            wait_for_readers(&ring.0, shutdown)?;
+        let number = source.next_seq().number();
+        if number == 0 || number + 1 == frames {
+            audience.iter().try_for_each(|ring| wait_for_readers(&ring.0, shutdown))?;
         }
         let live = config.policy == Policy::DropOldest;
         let patience = if live { Duration::ZERO } else { PATIENCE };
