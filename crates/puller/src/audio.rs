@@ -81,7 +81,7 @@ impl Audio {
         if self.publisher.is_some() {
             return Ok(());
         }
-        let Some(track) = self.queue.track(Duration::ZERO, || true) else { return Ok(()) };
+        let Some(track) = self.queue.known_track() else { return Ok(()) };
         let config = RingConfig {
             slots: SLOTS,
             payload_capacity: PACKET_BYTES,

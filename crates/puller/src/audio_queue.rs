@@ -46,8 +46,8 @@ struct State {
     bytes: usize,
     dropped: u64,
     track: Option<AudioTrack>,
-    /// Inlets that have yet to say what their packets are.
-    asked: u32,
+    /// Inlets that may yet say what their packets are.
+    unsettled: u32,
     /// What an earlier puller's packets were, while somebody reads them.
     earlier: Option<AudioTrack>,
     /// Where the video of each session is, or was at last.
@@ -82,6 +82,11 @@ impl Queue {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// What the packets are, if that is known.
+    pub(crate) fn known_track(&self) -> Option<AudioTrack> {
+        self.lock().track.clone()
+    }
+
     /// Waits at most so long for what the packets are: no longer than a session can say it, nor than
     /// `goes_on` holds.
     pub(crate) fn track(
@@ -91,7 +96,11 @@ impl Queue {
     ) -> Option<AudioTrack> {
         let start = Instant::now();
         let mut state = self.lock();
-        while state.track.is_none() && state.asked > 0 && start.elapsed() < patience && goes_on() {
+        while state.track.is_none()
+            && state.unsettled > 0
+            && start.elapsed() < patience
+            && goes_on()
+        {
             state = self.wait(state);
         }
         state.track.clone()
@@ -209,20 +218,19 @@ pub(crate) struct Inlet {
     session: u64,
     /// Whether they are like those of the sessions before.
     fits: bool,
-    /// Whether it was said what they are.
-    has_begun: bool,
+    /// Whether nobody needs to wait any longer for what they are.
+    settled: bool,
 }
 
 impl Inlet {
     pub(crate) fn new(queue: Arc<Queue>, session: u64) -> Self {
-        queue.lock().asked += 1;
-        Self { queue, session, fits: false, has_begun: false }
+        queue.lock().unsettled += 1;
+        Self { queue, session, fits: false, settled: false }
     }
 
-    /// Nobody needs to wait any longer for what the packets are.
     fn settle(&mut self) {
-        if !std::mem::replace(&mut self.has_begun, true) {
-            self.queue.lock().asked -= 1;
+        if !std::mem::replace(&mut self.settled, true) {
+            self.queue.lock().unsettled -= 1;
             self.queue.changed.notify_all();
         }
     }
